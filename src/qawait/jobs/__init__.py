@@ -1,0 +1,1 @@
+"""The life of a job: knows no vendor and no HTTP."""

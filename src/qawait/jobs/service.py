@@ -1,0 +1,62 @@
+"""What a remote service has to offer so that a job can live on it.
+
+Each method is one request, without retries: whether to try again is decided in
+one place, the driver's. Besides its result a method may raise
+
+* `NotSentError`: nothing reached the service,
+* `UnknownOutcomeError`: the answer was lost, the request may have taken effect,
+* `ThrottledError`: refused for now,
+* `RejectedError` (also `AuthError`): refused,
+* `ProtocolError`: the answer makes no sense. For `submit` and `cancel` this is
+  an `UnknownOutcomeError` instead, since the request was delivered.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qawait.types import Snapshot, SubmitRequest
+
+
+class CancelReply(enum.StrEnum):
+    """What the service answers to a cancel."""
+
+    ACCEPTED = "accepted"
+    NOT_CANCELLABLE = "not cancellable"
+    NOT_FOUND = "not found"
+
+
+class Service(Protocol):
+    """A remote service that runs jobs."""
+
+    async def submit(self, request: SubmitRequest) -> str:
+        """Make one job and return its id."""
+        ...
+
+    async def find(self, tag: str) -> Sequence[Snapshot]:
+        """Return the jobs that carry this tag, oldest first."""
+        ...
+
+    async def status(self, job_id: str) -> Snapshot:
+        """Return what the service says about one job."""
+        ...
+
+    async def statuses(self, job_ids: Sequence[str]) -> Sequence[Snapshot]:
+        """Return what the service says about several jobs; unknown ones are left out."""
+        ...
+
+    async def fetch(self, job_id: str) -> Any | None:
+        """Return the decoded result of a job that is DONE; `None` while there is none yet."""
+        ...
+
+    async def failure_text(self, job_id: str) -> str | None:
+        """Return what a failed job stored in place of a result, if anything."""
+        ...
+
+    async def cancel(self, job_id: str) -> CancelReply:
+        """Ask the service to cancel one job."""
+        ...

@@ -1,0 +1,98 @@
+"""Every limit and default in one place, each with its reason. Times are in seconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- one call to the service -------------------------------------------------------------------
+
+CONNECT_SECONDS: Final = 5.0
+"""A connection that takes longer is a black hole; what was not sent can be repeated."""
+CALL_SECONDS: Final = 15.0
+"""Total time for a small call (status, cancel, token): a slow-dripping answer must not hold it."""
+SUBMIT_SECONDS: Final = 120.0
+"""Total time for a submit: up to 50 MB of circuits over a slow uplink."""
+FETCH_SECONDS: Final = 300.0
+"""Total time for a result: hundreds of megabytes over a slow downlink."""
+
+SMALL_BODY_BYTES: Final = 4 * 2**20
+"""The largest answer to a small call; 200 job records are about 0.1 MB."""
+BACKEND_BODY_BYTES: Final = 32 * 2**20
+"""The largest backend description; a 156-qubit one has 0.6 MB of properties."""
+RESULT_BODY_BYTES: Final = 2**30
+"""The largest result as transferred and as decompressed."""
+SUBMIT_BODY_BYTES: Final = 50 * 2**20
+"""The largest job input the service documents."""
+ERROR_EXCERPT_BYTES: Final = 256
+"""How much of an unexpected answer an error quotes."""
+JSON_DEPTH: Final = 100
+"""How deep a JSON answer may nest; the deepest documented one nests 12."""
+REQUESTS_IN_FLIGHT: Final = 16
+"""Connections and concurrent requests of one client: httpx's pool slows down beyond it."""
+KEEPALIVE_SECONDS: Final = 120.0
+"""How long an idle connection is kept: above the longest polling interval."""
+
+# --- credentials -------------------------------------------------------------------------------
+
+TOKEN_REFRESH_FRACTION: Final = 0.8
+"""The share of a token's life after which a new one is fetched."""
+TOKEN_GRACE_SECONDS: Final = 10.0
+"""How long before its expiry a token is no longer sent."""
+
+# --- what the service takes --------------------------------------------------------------------
+
+TAGS_PER_JOB: Final = 8
+"""Tags the service accepts on one job (error 1204)."""
+TAG_CHARACTERS: Final = 86
+"""Characters the service accepts in one tag (error 1205)."""
+OWN_TAGS: Final = 1
+"""Tags of a job that qawait uses itself, to find a submit whose answer was lost."""
+MAX_EXECUTION_SECONDS: Final = 10_800
+"""The longest execution time the service accepts."""
+LIST_PAGE: Final = 200
+"""Jobs in one page of a listing, the most the service gives."""
+
+# --- retrying ----------------------------------------------------------------------------------
+
+RETRY_ATTEMPTS: Final = 3
+"""Tries of one call, the first included (AWS's standard mode)."""
+RETRY_BASE_SECONDS: Final = 0.5
+"""The first retry waits up to this long; each further one up to twice the last."""
+RETRY_CAP_SECONDS: Final = 20.0
+"""The longest wait between two tries of one call."""
+RETRY_TOKENS: Final = 500
+"""A client's budget of retries: a retry costs 5, after a time-out 10 (AWS's standard mode)."""
+RETRY_COST: Final = 5
+RETRY_TIMEOUT_COST: Final = 10
+RETRY_AFTER_CAP_SECONDS: Final = 120.0
+"""The longest `Retry-After` that is honoured."""
+
+# --- the life of a job -------------------------------------------------------------------------
+
+LOOKUP_TRIES: Final = 2
+"""How often a lost submit is looked up by its tag before it counts as absent."""
+LOOKUP_SPACING_SECONDS: Final = 2.0
+"""The pause between two look-ups: a listing may lag behind the submit."""
+RESUBMITS: Final = 1
+"""How often a submit that is certainly absent is sent again."""
+CANCEL_BOUND_SECONDS: Final = 10.0
+"""How long a cancelled caller waits to learn what became of the remote job."""
+CANCEL_SENDS: Final = 3
+"""Cancel requests for one job, each after a query that still showed it live."""
+UNKNOWN_STATUS_SECONDS: Final = 60.0
+"""How long an undocumented status is watched before the wait ends with an error."""
+EMPTY_RESULT_SECONDS: Final = 10.0
+"""How long an empty result of a job that is DONE is asked for again."""
+
+# --- polling -----------------------------------------------------------------------------------
+
+POLL_FIRST_SECONDS: Final = 0.25
+"""The first status query after a submit or a change of status."""
+POLL_FACTOR: Final = 1.5
+"""How much longer each further pause is while the status stays."""
+POLL_QUEUED_CAP_SECONDS: Final = 15.0
+"""The longest pause while a job is queued."""
+POLL_RUNNING_CAP_SECONDS: Final = 5.0
+"""The longest pause while a job runs."""
+POLL_JITTER: Final = 0.12
+"""Pauses vary by this share to either side, so that many jobs do not poll in step."""

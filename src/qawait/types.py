@@ -1,0 +1,147 @@
+"""The values qawait speaks in: immutable, without I/O, the same for every service."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+OnCancel: TypeAlias = Literal["cancel", "detach"]
+"""What a cancelled caller leaves behind: a cancelled remote job, or a running one."""
+
+
+class JobStatus(enum.StrEnum):
+    """Where a job is, in the field's words."""
+
+    INITIALIZING = "INITIALIZING"
+    SUBMITTING = "SUBMITTING"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a job in this status never changes again."""
+        return self in _FINAL_STATUSES
+
+
+_FINAL_STATUSES = frozenset({JobStatus.DONE, JobStatus.ERROR, JobStatus.CANCELLED})
+
+
+class Stage(enum.IntEnum):
+    """The steps of a run, in the order in which they come."""
+
+    AUTHENTICATING = 1
+    FETCHING_BACKEND = 2
+    TRANSPILING = 3
+    SUBMITTING = 4
+    QUEUED = 5
+    RUNNING = 6
+    FETCHING = 7
+    DONE = 8
+    ERROR = 9
+    CANCELLED = 10
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no further update follows one with this stage."""
+        return self >= Stage.DONE
+
+
+class CancelOutcome(enum.StrEnum):
+    """What a request to cancel a job came to."""
+
+    REQUESTED = "requested"
+    """The service accepted the cancel; the job may still outrun it."""
+    ALREADY_FINAL = "already final"
+    """The job had ended before a cancel could be sent or take effect."""
+    NOT_SUBMITTED = "not submitted"
+    """The job never reached the service."""
+    UNKNOWN = "unknown"
+    """The bound passed before the service said what became of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What the service said about one job in one answer.
+
+    `status` is `None` when the service used a word that is not documented;
+    `raw_status` always holds its word. `ran_too_long` marks a job that the
+    service ended at its time limit. `estimated_seconds` is the service's own
+    estimate of the running time.
+    """
+
+    job_id: str
+    status: JobStatus | None
+    raw_status: str
+    reason: str | None = None
+    code: int | None = None
+    solution: str | None = None
+    ran_too_long: bool = False
+    backend: str | None = None
+    session_id: str | None = None
+    program: str | None = None
+    created: datetime | None = None
+    tags: tuple[str, ...] = ()
+    private: bool = False
+    estimated_seconds: float | None = None
+    usage_seconds: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job never changes again."""
+        return self.status is not None and self.status.is_final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """One step of a job, as `updates()` and `on_update` give it.
+
+    `time` is seconds since the epoch, for display. `attempt` counts the status
+    queries so far. `raw_status` and `reason` are the service's own words.
+    """
+
+    stage: Stage
+    time: float
+    attempt: int = 0
+    job_id: str | None = None
+    raw_status: str | None = None
+    reason: str | None = None
+    estimated_seconds: float | None = None
+    disconnected_since: float | None = None
+
+    def __str__(self) -> str:
+        parts = [self.stage.name]
+        if self.raw_status and self.raw_status.upper() != self.stage.name:
+            parts.append(f"({self.raw_status})")
+        if self.job_id:
+            parts.append(self.job_id)
+        if self.reason:
+            parts.append(f"— {self.reason}")
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitRequest:
+    """One job as the service is asked to make it.
+
+    `params` is the program's own JSON, or its encoded bytes. `tag` is unique to
+    this submit: it is how a job whose id was lost is found again. Times are in
+    seconds.
+    """
+
+    program: str
+    backend: str
+    params: Mapping[str, object] | bytes = field(repr=False)
+    tag: str
+    tags: tuple[str, ...] = ()
+    max_execution_time: int | None = None
+    session_id: str | None = None
+    private: bool = False
+    log_level: str | None = None
