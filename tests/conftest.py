@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import pytest
+import trio.testing
 
-LOOPS = [
-    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
-    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
-    pytest.param(("trio", {}), id="trio"),
-]
+from qawait.testing import VirtualLoop
+
+REAL_LOOPS = ["asyncio", "uvloop", "trio"]
+VIRTUAL_LOOPS = ["virtual-asyncio", "virtual-trio"]
 
 
-@pytest.fixture(params=LOOPS)
-def anyio_backend(request: pytest.FixtureRequest) -> object:
-    """Run each test marked `anyio` on asyncio, uvloop and trio."""
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test marked `anyio` on every loop; with `virtual`, on virtual time."""
+    if "anyio_backend" in metafunc.fixturenames:
+        virtual = metafunc.definition.get_closest_marker("virtual") is not None
+        loops = VIRTUAL_LOOPS if virtual else REAL_LOOPS
+        metafunc.parametrize("anyio_backend", loops, indirect=True)
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Return the loop a test runs on and its options, made anew for each test."""
+    match request.param:
+        case "virtual-asyncio":
+            return "asyncio", {"loop_factory": VirtualLoop}
+        case "virtual-trio":
+            return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+        case "trio":
+            return "trio", {}
+        case name:
+            return "asyncio", {"use_uvloop": name == "uvloop"}

@@ -8,6 +8,8 @@ from typing import Final
 
 CONNECT_SECONDS: Final = 5.0
 """A connection that takes longer is a black hole; what was not sent can be repeated."""
+CLOSE_SECONDS: Final = 1.0
+"""How long closing a connection may hold up what comes after it."""
 CALL_SECONDS: Final = 15.0
 """Total time for a small call (status, cancel, token): a slow-dripping answer must not hold it."""
 SUBMIT_SECONDS: Final = 120.0
@@ -25,10 +27,20 @@ SUBMIT_BODY_BYTES: Final = 50 * 2**20
 """The largest job input the service documents."""
 ERROR_EXCERPT_BYTES: Final = 256
 """How much of an unexpected answer an error quotes."""
+ERROR_MESSAGE_BYTES: Final = 2048
+"""How much of the service's own error message an error quotes."""
+GZIP_RATIO: Final = 200
+"""How many times its size a compressed answer may unpack to; gzip reaches 1032 only in bombs."""
+GZIP_RATIO_FREE_BYTES: Final = 8 * 2**20
+"""Unpacked bytes up to which the ratio is not looked at: one million equal samples are 6 MB."""
 JSON_DEPTH: Final = 100
 """How deep a JSON answer may nest; the deepest documented one nests 12."""
 REQUESTS_IN_FLIGHT: Final = 16
 """Connections and concurrent requests of one client: httpx's pool slows down beyond it."""
+BULK_IN_FLIGHT: Final = 12
+"""How many of these may be submits and results: a cancel never queues behind a download."""
+STATUS_FAN_OUT: Final = 8
+"""Concurrent single queries that answer one question about several jobs."""
 KEEPALIVE_SECONDS: Final = 120.0
 """How long an idle connection is kept: above the longest polling interval."""
 
@@ -38,6 +50,10 @@ TOKEN_REFRESH_FRACTION: Final = 0.8
 """The share of a token's life after which a new one is fetched."""
 TOKEN_GRACE_SECONDS: Final = 10.0
 """How long before its expiry a token is no longer sent."""
+TOKEN_RETRY_SECONDS: Final = 5.0
+"""The pause between two tries to renew a token that is still valid or was refused right away."""
+ACCOUNT_FILE_BYTES: Final = 2**20
+"""The largest file of saved accounts; a real one has a few hundred bytes for each."""
 
 # --- what the service takes --------------------------------------------------------------------
 
@@ -51,6 +67,9 @@ MAX_EXECUTION_SECONDS: Final = 10_800
 """The longest execution time the service accepts."""
 LIST_PAGE: Final = 200
 """Jobs in one page of a listing, the most the service gives."""
+
+BACKEND_SECONDS: Final = 3600.0
+"""How long a backend's description is used before it is asked for again."""
 
 # --- retrying ----------------------------------------------------------------------------------
 
@@ -67,16 +86,25 @@ RETRY_TIMEOUT_COST: Final = 10
 RETRY_AFTER_CAP_SECONDS: Final = 120.0
 """The longest `Retry-After` that is honoured."""
 
+THROTTLED_PAUSE_SECONDS: Final = 12.0
+"""The pause after a 429 that names none: the service takes five submits a minute."""
+THROTTLED_SECONDS: Final = 600.0
+"""How long a submit waits for its turn before it gives up."""
+
 # --- the life of a job -------------------------------------------------------------------------
 
 LOOKUP_TRIES: Final = 2
 """How often a lost submit is looked up by its tag before it counts as absent."""
 LOOKUP_SPACING_SECONDS: Final = 2.0
 """The pause between two look-ups: a listing may lag behind the submit."""
+LOOKUP_SECONDS: Final = 60.0
+"""How long a look-up is tried while the service does not answer."""
 RESUBMITS: Final = 1
 """How often a submit that is certainly absent is sent again."""
 CANCEL_BOUND_SECONDS: Final = 10.0
 """How long a cancelled caller waits to learn what became of the remote job."""
+CLOSE_SECONDS: Final = 5.0
+"""How long closing connections may take when a client is left."""
 CANCEL_SENDS: Final = 3
 """Cancel requests for one job, each after a query that still showed it live."""
 UNKNOWN_STATUS_SECONDS: Final = 60.0
@@ -96,3 +124,20 @@ POLL_RUNNING_CAP_SECONDS: Final = 5.0
 """The longest pause while a job runs."""
 POLL_JITTER: Final = 0.12
 """Pauses vary by this share to either side, so that many jobs do not poll in step."""
+
+# --- circuits and results ----------------------------------------------------------------------
+
+QPY_NEWEST_SENT: Final = 17
+"""The newest QPY version that the programs `sampler` and `estimator` read."""
+QPY_OLDEST_READ: Final = 13
+"""The oldest QPY version that is read: loading older ones could execute code (CVE-2025-2000)."""
+CIRCUIT_BITS: Final = 1_000_000
+"""Qubits and classical bits in a circuit that is read; its few header bytes could claim 4e9."""
+INLINE_BYTES: Final = 64 * 2**10
+"""Data up to this size is encoded and decoded on the event loop (0.3 ms), more in a thread."""
+INLINE_INSTRUCTIONS: Final = 500
+"""Circuits up to this size are checked and encoded on the event loop (about 1 ms)."""
+EXPANSION_FREE_BYTES: Final = 256 * 2**20
+"""What a result may decompress to however small it is: 10 million shots without noise."""
+EXPANSION_RATIO: Final = 200
+"""Beyond that, decompressed bytes per byte transferred; noisy shots reach 2, smooth arrays 20."""

@@ -1,0 +1,449 @@
+"""Walks one job through its life, and alone talks to the service about it.
+
+The driver belongs to the client; callers only wait for it. It is not a task: it
+is a state that events move and that short tasks of the client's host act upon,
+so a job waiting in a queue holds no stack. Cancelling a caller can therefore
+never cut a request in two.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from qawait import limits
+from qawait.errors import (
+    AuthError,
+    JobCancelledError,
+    NotSentError,
+    QawaitError,
+    RejectedError,
+    UnknownOutcomeError,
+    UnknownStatusError,
+)
+from qawait.jobs.fetching import Fetch
+from qawait.jobs.lifecycle import (
+    CancelState,
+    Effect,
+    Event,
+    ImpossibleEventError,
+    JobState,
+    State,
+    step,
+)
+from qawait.jobs.outcome import failure, stage_of
+from qawait.jobs.retry import is_transient
+from qawait.jobs.service import CancelReply
+from qawait.jobs.submitting import drop, look_up, post
+from qawait.jobs.updates import UpdateStream
+from qawait.jobs.waiting import Signal
+from qawait.types import JobStatus, Snapshot, Stage, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from qawait.jobs.calls import Calls
+    from qawait.jobs.host import TaskHost
+    from qawait.jobs.poller import Poller
+    from qawait.jobs.service import Service
+    from qawait.types import OnCancel, SubmitRequest
+
+_log = logging.getLogger("qawait.driver")
+_NOT_FOUND: Final = 404
+
+_SIGHTING = {
+    JobStatus.DONE: Event.SEEN_DONE,
+    JobStatus.ERROR: Event.SEEN_ERROR,
+    JobStatus.CANCELLED: Event.SEEN_CANCELLED,
+}
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all drivers of one client have in common."""
+
+    service: Service
+    host: TaskHost
+    poller: Poller
+    calls: Calls
+    wall_clock: Callable[[], float] = time.time
+
+
+class Driver:
+    """One job's state, the effects it asks for, and whoever waits for it."""
+
+    __slots__ = (
+        "__weakref__",
+        "_delivers",
+        "_ended",
+        "_fetch",
+        "_follows",
+        "_shared",
+        "_unknown_since",
+        "attempts",
+        "changed",
+        "disconnected_since",
+        "error",
+        "on_cancel",
+        "request",
+        "snapshot",
+        "state",
+        "trouble",
+        "updates",
+        "waiters",
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        request: SubmitRequest | None,
+        *,
+        on_cancel: OnCancel,
+        delivers: bool = False,
+    ) -> None:
+        self.request = request
+        self.on_cancel = on_cancel
+        self.state = State()
+        self.snapshot: Snapshot | None = None
+        self.updates = UpdateStream()
+        self.attempts = 0
+        self.error: QawaitError | None = None  # why there is no job, or none to be seen
+        self.trouble: QawaitError | None = None  # why waiting makes no sense at the moment
+        self.disconnected_since: float | None = None
+        self._shared = shared
+        self._follows = request is not None  # asks for the status without being waited for
+        self._delivers = delivers  # fetches the result as soon as there is one
+        self.changed = Signal()
+        self._ended: list[Callable[[Driver], object]] = []
+        self.waiters = 0
+        self._unknown_since: float | None = None
+        self._fetch: Fetch | None = None
+
+    def __repr__(self) -> str:
+        state = self.state
+        return f"<Driver {self.name} {state.job}({state.status}) cancel={state.cancel}>"
+
+    @property
+    def job_id(self) -> str:
+        """The service's id of the job; empty while it is not known."""
+        return self.state.job_id or ""
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that is unique to this submit; `None` for an attached job."""
+        return self.request.tag if self.request else None
+
+    @property
+    def name(self) -> str:
+        """The id, or the tag while there is no id."""
+        return repr(self.state.job_id or self.tag or "?")
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's status as last seen."""
+        return self.state.status
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the job has ended or can no longer be followed."""
+        return self.state.job.is_final
+
+    # --- events that others bring --------------------------------------------------------------
+
+    def submit(self) -> None:
+        """Begin to submit the job."""
+        self._apply(Event.SUBMIT)
+        self._publish()
+
+    def attach(self, snapshot: Snapshot) -> None:
+        """Begin to follow a job that exists already."""
+        self._apply(Event.ATTACH, job_id=snapshot.job_id)
+        self.seen(snapshot)
+
+    def follow(self) -> None:
+        """Ask for the status from now on: somebody wants to know."""
+        if not self._follows:
+            self._follows = True
+            if self.state.job is JobState.LIVE:
+                self._shared.poller.watch(self)
+
+    def want_cancel(self) -> None:
+        """Ask for the one cancel of this job; asking again changes nothing."""
+        self.follow()
+        if not self.is_ended and self.state.cancel is CancelState.NONE:
+            self._apply(Event.CANCEL_WANTED)
+
+    def seen(self, snapshot: Snapshot) -> None:
+        """Take note of what the service said about the job."""
+        if self.is_ended:
+            return
+        self.attempts += 1
+        self.snapshot = snapshot
+        self.disconnected_since = None
+        self.trouble = self._unknown_status(snapshot)
+        event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
+        self._apply(event, status=snapshot.status)
+        self._publish()
+
+    def missed(self, error: QawaitError) -> None:
+        """Take note that the service could not be asked; the job is as it was."""
+        if self.is_ended:
+            return
+        self.attempts += 1
+        self._named(error)
+        if isinstance(error, RejectedError) and error.status == _NOT_FOUND:
+            self._end_without_job(Event.GONE, error)
+            return
+        if not is_transient(error):
+            self.trouble = error
+            self.changed.set()
+        elif self.disconnected_since is None:
+            self.disconnected_since = self._shared.wall_clock()
+        self._publish()
+
+    def on_end(self, listener: Callable[[Driver], object]) -> None:
+        """Call `listener` once when the job has ended; at once if it has."""
+        if self.is_ended:
+            listener(self)
+        else:
+            self._ended.append(listener)
+
+    async def query(self) -> None:
+        """Ask the service for the job's status once, now.
+
+        Raises:
+            QawaitError: the service could not be asked; the job is as it was.
+        """
+        service = self._shared.service
+        try:
+            snapshot = await self._shared.calls.retrying(lambda: service.status(self.job_id))
+        except QawaitError as error:
+            raise self._named(error)  # noqa: B904 - it is the same error
+        self.seen(snapshot)
+
+    # --- results ------------------------------------------------------------------------------
+
+    async def fetch(self) -> Any:
+        """Return the decoded result of a job that has ended; downloaded once.
+
+        Raises:
+            QawaitError: the job has no result, or the download failed.
+        """
+        state = self.state
+        if state.job in (JobState.NOT_SUBMITTED, JobState.LOST):
+            raise self.why_no_job()
+        error = failure(state, self.snapshot, await self._failure_text())
+        if error is not None:
+            raise error
+        return await self._fetched().result(self._shared.service)
+
+    def why_no_job(self) -> QawaitError:
+        """Return the error that says why there is no remote job, or none to be seen."""
+        if self.error is not None:
+            return self.error
+        return JobCancelledError("the job was cancelled before it was submitted", tag=self.tag)
+
+    # --- moving ---------------------------------------------------------------------------------
+
+    def _apply(
+        self, event: Event, *, job_id: str | None = None, status: JobStatus | None = None
+    ) -> None:
+        before = self.state
+        self.state, effects = step(before, event, job_id=job_id, status=status)
+        for effect in effects:
+            self._carry_out(effect)
+        if self.state != before or self.trouble is not None:
+            self.changed.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Effect.SUBMIT:
+                self._start(partial(self._submit, self._own_request))
+            case Effect.LOOK_UP:
+                self._start(partial(self._look_up, self._own_request))
+            case Effect.CANCEL:
+                self._start(self._cancel)
+            case Effect.WATCH if self._follows:
+                self._shared.poller.watch(self)
+            case Effect.QUERY:
+                self._shared.poller.hurry(self)
+            case Effect.END:
+                self._end()
+
+    @property
+    def _own_request(self) -> SubmitRequest:
+        if self.request is None:
+            raise ImpossibleEventError("an attached job cannot be submitted")
+        return self.request
+
+    def _end(self) -> None:
+        self._shared.poller.forget(self)
+        listeners, self._ended = self._ended, []
+        for listener in listeners:
+            listener(self)
+
+    def _publish(self) -> None:
+        final = self.is_ended
+        if final and self._delivers and self.state.job is JobState.DONE:
+            self._delivers = False
+            self._tell(Stage.FETCHING)
+            self._start(self._deliver)
+        else:
+            self._tell(stage_of(self.status))
+
+    def _tell(self, stage: Stage) -> None:
+        seen = self.snapshot
+        reason = seen.reason if seen else None
+        self.updates.publish(
+            Update(
+                stage=stage,
+                time=self._shared.wall_clock(),
+                attempt=self.attempts,
+                job_id=self.state.job_id,
+                raw_status=seen.raw_status if seen else None,
+                reason=reason or (self.error.message if self.error else None),
+                estimated_seconds=seen.estimated_seconds if seen else None,
+                disconnected_since=self.disconnected_since,
+            )
+        )
+
+    def _unknown_status(self, snapshot: Snapshot) -> QawaitError | None:
+        if snapshot.status is not None:
+            self._unknown_since = None
+            return None
+        now = anyio.current_time()
+        if self._unknown_since is None:
+            self._unknown_since = now
+        if now - self._unknown_since < limits.UNKNOWN_STATUS_SECONDS:
+            return None
+        message = f"the service reports the undocumented status {snapshot.raw_status!r}"
+        return UnknownStatusError(message, raw=snapshot.raw_status, job_id=self.job_id)
+
+    # --- tasks of the client's host -------------------------------------------------------------
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._shared.host.start_soon(lambda: self._guarded(work))
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception as bug:  # noqa: BLE001 - ours, whatever it is: waiters must learn of it
+            _log.exception("driving job %s failed", self.name)
+            self._break(bug)
+
+    def _break(self, bug: Exception) -> None:
+        """Tell every waiter of an error of ours, and leave no job behind it."""
+        trouble = self._named(QawaitError("qawait failed while it drove the job"))
+        trouble.__cause__ = bug
+        if self.state.job is JobState.SUBMITTING:
+            self.error = trouble
+            self._apply(Event.ANSWER_LOST)
+        elif self.state.job is JobState.UNKNOWN:
+            self._end_without_job(Event.GONE, trouble)
+        elif self.state.job is JobState.LIVE:
+            self._break_live(trouble)
+
+    def _break_live(self, trouble: QawaitError) -> None:
+        self.trouble = trouble
+        if self.state.cancel is CancelState.SENT:
+            self._apply(Event.CANCEL_LOST)
+        elif self.on_cancel == "cancel":
+            self.want_cancel()
+        self.changed.set()
+
+    async def _submit(self, request: SubmitRequest) -> None:
+        service, calls = self._shared.service, self._shared.calls
+        try:
+            job_id = await post(service, calls, request, is_wanted=lambda: not self.is_unwanted)
+        except UnknownOutcomeError as error:
+            self.error = self._named(error)
+            self._apply(Event.ANSWER_LOST)
+        except JobCancelledError:
+            self._end_without_job(Event.WITHDRAWN, None)
+        except QawaitError as error:
+            self._end_without_job(Event.REFUSED, error)
+        else:
+            self._accepted(Event.ACCEPTED, job_id)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the job is to be cancelled."""
+        return self.state.cancel is not CancelState.NONE
+
+    async def _look_up(self, request: SubmitRequest) -> None:
+        service, calls = self._shared.service, self._shared.calls
+        try:
+            found = await look_up(service, calls, request.tag)
+        except QawaitError as error:
+            self._end_without_job(Event.GONE, self.error or error)
+            return
+        if found:
+            oldest, *doubles = found
+            self._accepted(Event.FOUND, oldest.job_id)
+            for double in doubles:
+                _log.warning("a submit made job %s too; cancelling it", double.job_id)
+                self._start(partial(drop, service, calls, double.job_id))
+        else:
+            self._absent()
+
+    def _absent(self) -> None:
+        self._apply(Event.ABSENT)
+        if self.is_ended:
+            self._publish()
+
+    def _accepted(self, event: Event, job_id: str) -> None:
+        self.error = None
+        self._apply(event, job_id=job_id)
+        self._publish()
+
+    def _end_without_job(self, event: Event, error: QawaitError | None) -> None:
+        self.error = self._named(error) if error else None
+        self._apply(event)
+        self._publish()
+
+    def _named(self, error: QawaitError) -> QawaitError:
+        error.job_id = error.job_id or self.state.job_id
+        error.tag = error.tag or self.tag
+        return error
+
+    async def _cancel(self) -> None:
+        try:
+            reply = await self._shared.service.cancel(self.job_id)
+        except UnknownOutcomeError:
+            self._apply(Event.CANCEL_LOST)
+        except (NotSentError, RejectedError) as error:
+            if isinstance(error, AuthError):
+                self.trouble = error
+            await anyio.sleep(limits.RETRY_BASE_SECONDS)
+            self._apply(Event.CANCEL_NOT_SENT)
+        else:
+            accepted = reply is CancelReply.ACCEPTED
+            self._apply(Event.CANCEL_ACCEPTED if accepted else Event.CANCEL_REFUSED)
+
+    async def _deliver(self) -> None:
+        try:
+            await self._fetched().result(self._shared.service)
+        except QawaitError as error:
+            # whoever waits for the result asks again and is told
+            _log.debug("fetching job %s failed: %s", self.name, type(error).__name__)
+        self._tell(Stage.DONE)
+
+    def _fetched(self) -> Fetch:
+        if self._fetch is None:
+            self._fetch = Fetch(self._shared.host, self._shared.calls, self.job_id)
+        return self._fetch
+
+    async def _failure_text(self) -> str | None:
+        if self.state.job is not JobState.ERROR:
+            return None
+        try:
+            service = self._shared.service
+            return await self._shared.calls.retrying(lambda: service.failure_text(self.job_id))
+        except QawaitError as error:
+            _log.debug("no text for failed job %s: %s", self.name, type(error).__name__)
+            return None

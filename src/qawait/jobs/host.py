@@ -1,0 +1,90 @@
+"""A task group that no caller's cancellation reaches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.abc
+
+from qawait import limits
+from qawait.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_detached: set[asyncio.Task[None]] = set()
+"""Strong references: asyncio itself holds tasks only weakly."""
+
+
+class TaskHost:
+    """Runs a client's own tasks, apart from whoever opened the client.
+
+    A task group entered by the caller would hand the caller's cancellation to
+    every task in it, and cut requests in two. Here the group is entered and left
+    in a task of its own: a plain task on asyncio, a system task on trio.
+    """
+
+    def __init__(self, *, clean_up: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        self._clean_up = clean_up
+        self._group: anyio.abc.TaskGroup | None = None
+        self._stop = anyio.Event()
+        self._stopped = anyio.Event()
+
+    async def start(self) -> None:
+        """Begin to accept tasks."""
+        ready = anyio.Event()
+        _spawn(lambda: self._main(ready))
+        await ready.wait()
+
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` as a task; it must not raise.
+
+        Raises:
+            ConfigError: the host has stopped.
+        """
+        if self._group is None:
+            raise ConfigError("this client is closed: open a new one with qawait.connect()")
+        self._group.start_soon(work)
+
+    async def stop(self) -> None:
+        """Cancel what still runs, clean up, and return when that has ended."""
+        self._stop.set()
+        await self._stopped.wait()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing runs any more."""
+        return self._stopped.is_set()
+
+    async def _main(self, ready: anyio.Event) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                ready.set()
+                await self._stop.wait()
+                group.cancel_scope.cancel()
+        finally:
+            self._group = None
+            try:
+                with anyio.CancelScope(shield=True, deadline=_soon()):
+                    if self._clean_up is not None:
+                        await self._clean_up()
+            finally:
+                self._stopped.set()
+
+
+def _soon() -> float:
+    return anyio.current_time() + limits.CLOSE_SECONDS
+
+
+def _spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if anyio.get_cancelled_exc_class() is asyncio.CancelledError:
+        task = asyncio.get_running_loop().create_task(main())
+        _detached.add(task)
+        task.add_done_callback(_detached.discard)
+    else:
+        import trio.lowlevel
+
+        trio.lowlevel.spawn_system_task(main)

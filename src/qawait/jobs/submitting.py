@@ -1,0 +1,93 @@
+"""Getting one submit to the service: sent again only where certainly nothing was sent.
+
+A lost answer is a third outcome beside yes and no. It is settled by asking a
+different question, who carries this submit's tag, and never by posting again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from qawait import limits
+from qawait.errors import JobCancelledError, NotSentError, QawaitError, ThrottledError
+from qawait.jobs.retry import is_transient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from qawait.jobs.calls import Calls
+    from qawait.jobs.service import Service
+    from qawait.types import Snapshot, SubmitRequest
+
+_log = logging.getLogger("qawait.submitting")
+
+
+async def post(
+    service: Service,
+    calls: Calls,
+    request: SubmitRequest,
+    *,
+    is_wanted: Callable[[], bool],
+) -> str:
+    """Submit, and return the job's id.
+
+    Raises:
+        JobCancelledError: it was no longer wanted before it was sent.
+        UnknownOutcomeError: the answer was lost; `look_up` tells.
+        QawaitError: there is certainly no job.
+    """
+    attempt = 1
+    while True:
+        if not is_wanted():
+            raise JobCancelledError("cancelled before it was sent", tag=request.tag)
+        try:
+            return await calls.unthrottled(lambda: service.submit(request))
+        except NotSentError as error:
+            pause = calls.pause(error, attempt)
+            if pause is None:
+                raise
+        await anyio.sleep(pause)
+        attempt += 1
+
+
+async def look_up(service: Service, calls: Calls, tag: str) -> Sequence[Snapshot]:
+    """Return the jobs that carry the tag, oldest first; none if there certainly is none.
+
+    Asks more than once before it believes in an absence, since a listing may lag.
+
+    Raises:
+        QawaitError: the service does not tell.
+    """
+    for attempt in range(limits.LOOKUP_TRIES):
+        if attempt:
+            await anyio.sleep(limits.LOOKUP_SPACING_SECONDS)
+        found = await _find(service, calls, tag)
+        if found:
+            return found
+    return ()
+
+
+async def _find(service: Service, calls: Calls, tag: str) -> Sequence[Snapshot]:
+    """Ask as long as the service does not answer and there is time."""
+    give_up = anyio.current_time() + limits.LOOKUP_SECONDS
+    pause = limits.RETRY_BASE_SECONDS
+    while True:
+        try:
+            return await service.find(tag)
+        except QawaitError as error:
+            if not is_transient(error) or anyio.current_time() > give_up:
+                raise
+            hint = error.retry_after if isinstance(error, ThrottledError) else None
+        await anyio.sleep(max(pause * (0.5 + calls.random()), hint or 0.0))
+        pause = min(pause * 2, limits.RETRY_CAP_SECONDS)
+
+
+async def drop(service: Service, calls: Calls, job_id: str) -> None:
+    """Cancel a job that one submit made beside the one it was meant to make."""
+    try:
+        await calls.retrying(lambda: service.cancel(job_id))
+    except QawaitError as error:
+        _log.warning("cancelling job %s failed: %s", job_id, type(error).__name__)

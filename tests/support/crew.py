@@ -1,0 +1,64 @@
+"""A client's inner works over a simulated service, without the client."""
+
+from __future__ import annotations
+
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qawait.jobs.calls import Calls
+from qawait.jobs.driver import Driver, Shared
+from qawait.jobs.host import TaskHost
+from qawait.jobs.job import Job
+from qawait.jobs.poller import Poller
+from qawait.jobs.schedule import PollSchedule
+from qawait.testing import SimulatedService
+from qawait.types import OnCancel, SubmitRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from qawait.types import Update
+
+
+@dataclass
+class Crew:
+    """Submits to a simulated service and keeps every driver."""
+
+    service: SimulatedService
+    shared: Shared
+    drivers: list[Driver] = field(default_factory=list)
+
+    def start(
+        self,
+        *,
+        on_cancel: OnCancel = "cancel",
+        delivers: bool = False,
+        on_update: Callable[[Update], object] | None = None,
+    ) -> Job[Any]:
+        """Begin a submit and return its handle at once, before there is an id."""
+        request = SubmitRequest(
+            program="sampler", backend="sim", params={}, tag=f"tag{len(self.drivers)}"
+        )
+        driver = Driver(self.shared, request, on_cancel=on_cancel, delivers=delivers)
+        if on_update is not None:
+            driver.updates.listen(on_update)
+        self.drivers.append(driver)
+        driver.submit()
+        return Job(driver)
+
+
+@asynccontextmanager
+async def crew(service: SimulatedService | None = None, *, seed: int = 0) -> AsyncIterator[Crew]:
+    """Run drivers and a poller over a simulated service."""
+    service = service or SimulatedService()
+    draw = random.Random(seed).random
+    host = TaskHost()
+    await host.start()
+    poller = Poller(service, PollSchedule(), draw)
+    host.start_soon(poller.run)
+    try:
+        yield Crew(service, Shared(service, host, poller, Calls(draw)))
+    finally:
+        await host.stop()
