@@ -1,0 +1,1 @@
+"""IBM Quantum: the only room that speaks the language of the Qiskit Runtime REST API."""

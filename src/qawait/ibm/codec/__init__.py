@@ -1,0 +1,1 @@
+"""The service's own JSON: circuits, arrays and results to bytes and back."""

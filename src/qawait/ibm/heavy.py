@@ -1,0 +1,86 @@
+"""Heavy work off the event loop, and qiskit imported where that is safe."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_MODULES: Final = ("qiskit", "qiskit.primitives", "qiskit.qpy", "qiskit.transpiler")
+
+
+def ensure_qiskit() -> None:
+    """Leave qiskit imported, whichever thread asks; a no-op from the second call on.
+
+    qiskit 2.5 to 2.6 can crash the interpreter when the thread that imported it
+    first has ended. In the main thread this is a plain import (0.3 s). In any
+    other, the import happens in a daemon thread that lives as long as the
+    process, and the caller waits for it.
+
+    Raises:
+        ImportError: if qiskit cannot be imported.
+    """
+    if all(name in sys.modules for name in _MODULES) and not _importing.is_set():
+        return
+    if threading.current_thread() is threading.main_thread():
+        _import_modules()
+    else:
+        _import_in_lasting_thread()
+
+
+def _import_modules() -> None:
+    for name in _MODULES:
+        importlib.import_module(name)
+
+
+_importing = threading.Event()
+
+
+def _import_in_lasting_thread() -> None:
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        _importing.set()
+        try:
+            _import_modules()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            failures.append(error)
+        finally:
+            _importing.clear()
+            done.set()
+        if not failures:
+            threading.Event().wait()
+
+    threading.Thread(target=work, name="qawait-qiskit", daemon=True).start()
+    done.wait()
+    if failures:
+        raise failures[0]
+
+
+async def in_worker(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Return `function(...)`, computed in a worker thread with qiskit imported beforehand.
+
+    A cancelled caller does not wait for the thread, so `function` must have no
+    effect beyond its result.
+    """
+    ensure_qiskit()
+    call = partial(function, *args, **kwargs)
+    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+
+async def inline_or_in_worker(function: Callable[..., T], *args: Any, inline: bool) -> T:
+    """Return `function(*args)`: at once when `inline`, else computed in a worker thread."""
+    if inline:
+        ensure_qiskit()
+        return function(*args)
+    return await in_worker(function, *args)
