@@ -1,3 +1,95 @@
-"""Await quantum circuits on IBM Quantum."""
+"""Await quantum circuits on IBM Quantum.
 
-__version__ = "0.1.0"
+`await` a circuit and get its result; cancel the task and the remote job is
+cancelled. Start at `connect` (an account) or `local` (an embedded service).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qawait.errors import (
+    AuthError,
+    ConfigError,
+    DeadlineExceededError,
+    GuardianError,
+    JobCancelledError,
+    JobFailedError,
+    JobTimedOutError,
+    NotSentError,
+    ProtocolError,
+    QawaitError,
+    RejectedError,
+    ThrottledError,
+    UnknownOutcomeError,
+    UnknownStatusError,
+)
+from qawait.types import CancelOutcome, JobStatus, Snapshot, Stage, Update
+from qawait.version import __version__
+
+if TYPE_CHECKING:
+    from qawait.client import Client, Scope
+    from qawait.ibm.backend import Backend
+    from qawait.jobs.job import Job
+    from qawait.jobs.schedule import PollSchedule
+    from qawait.opening import connect, local
+    from qawait.runner import Estimator, Sampler
+
+__all__ = [
+    "AuthError",
+    "Backend",
+    "CancelOutcome",
+    "Client",
+    "ConfigError",
+    "DeadlineExceededError",
+    "Estimator",
+    "GuardianError",
+    "Job",
+    "JobCancelledError",
+    "JobFailedError",
+    "JobStatus",
+    "JobTimedOutError",
+    "NotSentError",
+    "PollSchedule",
+    "ProtocolError",
+    "QawaitError",
+    "RejectedError",
+    "Sampler",
+    "Scope",
+    "Snapshot",
+    "Stage",
+    "ThrottledError",
+    "UnknownOutcomeError",
+    "UnknownStatusError",
+    "Update",
+    "__version__",
+    "connect",
+    "local",
+]
+
+_LATER = {
+    "Backend": "qawait.ibm.backend",
+    "Client": "qawait.client",
+    "Estimator": "qawait.runner",
+    "Job": "qawait.jobs.job",
+    "PollSchedule": "qawait.jobs.schedule",
+    "Sampler": "qawait.runner",
+    "Scope": "qawait.client",
+    "connect": "qawait.opening",
+    "local": "qawait.opening",
+}
+"""Names whose modules bring anyio and httpx along: imported when first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'qawait' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -61,8 +61,8 @@ TAGS_PER_JOB: Final = 8
 """Tags the service accepts on one job (error 1204)."""
 TAG_CHARACTERS: Final = 86
 """Characters the service accepts in one tag (error 1205)."""
-OWN_TAGS: Final = 1
-"""Tags of a job that qawait uses itself, to find a submit whose answer was lost."""
+OWN_TAGS: Final = 2
+"""Tags of a job that qawait uses itself: one names the submit, one the client."""
 MAX_EXECUTION_SECONDS: Final = 10_800
 """The longest execution time the service accepts."""
 LIST_PAGE: Final = 200
@@ -103,14 +103,40 @@ RESUBMITS: Final = 1
 """How often a submit that is certainly absent is sent again."""
 CANCEL_BOUND_SECONDS: Final = 10.0
 """How long a cancelled caller waits to learn what became of the remote job."""
-CLOSE_SECONDS: Final = 5.0
-"""How long closing connections may take when a client is left."""
+LEAVE_SECONDS: Final = 10.0
+"""How long closing all that a client holds may take when it is left."""
 CANCEL_SENDS: Final = 3
 """Cancel requests for one job, each after a query that still showed it live."""
 UNKNOWN_STATUS_SECONDS: Final = 60.0
 """How long an undocumented status is watched before the wait ends with an error."""
 EMPTY_RESULT_SECONDS: Final = 10.0
 """How long an empty result of a job that is DONE is asked for again."""
+
+# --- the watchdog ------------------------------------------------------------------------------
+
+WATCH_SECONDS: Final = 1.0
+"""How often the watchdog looks after every job."""
+RESTART_SECONDS: Final = 1.0
+"""The pause before a task of the client that failed is started again."""
+BLOCKED_SECONDS: Final = 1.0
+"""How long user code may block the loop before a log says so."""
+CLOCK_JUMP_SECONDS: Final = 10.0
+"""How far the wall clock may part from the loop's before the machine is taken to have slept."""
+REFRESH_SECONDS: Final = 2.0
+"""The time over which the jobs are asked for again after such a sleep."""
+RELAUNCH_SECONDS: Final = 0.5
+"""The pause before a guardian that died is started anew; twice as long each time it fails."""
+RELAUNCH_CAP_SECONDS: Final = 60.0
+"""The longest such pause."""
+
+# --- the journal -------------------------------------------------------------------------------
+
+JOURNAL_BUSY_SECONDS: Final = 2.0
+"""How long a write waits for another program's."""
+JOURNAL_KEEP_UP_SECONDS: Final = 2.0
+"""How long a submit waits for its intent to be on disk, and closing for the last rows."""
+JOURNAL_KEEP_SECONDS: Final = 7 * 86_400.0
+"""How long the row of a job that has ended is kept."""
 
 # --- polling -----------------------------------------------------------------------------------
 

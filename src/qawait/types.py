@@ -116,9 +116,13 @@ class Update:
     estimated_seconds: float | None = None
     disconnected_since: float | None = None
 
+    @property
+    def _is_plain(self) -> bool:
+        return self.raw_status is None or self.raw_status.upper() == self.stage.name
+
     def __str__(self) -> str:
         parts = [self.stage.name]
-        if self.raw_status and self.raw_status.upper() != self.stage.name:
+        if not (self.stage.is_final or self._is_plain):
             parts.append(f"({self.raw_status})")
         if self.job_id:
             parts.append(self.job_id)

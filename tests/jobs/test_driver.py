@@ -68,6 +68,30 @@ async def test_a_cancel_during_the_submit_leaves_no_orphan() -> None:
         assert team.service.live() == []
 
 
+async def test_a_cancel_before_the_first_byte_sends_nothing() -> None:
+    """A caller cancelled while its submit still waits for a connection sends no request."""
+    async with crew(SimulatedService(connect_seconds=1.0)) as team:
+        began = anyio.current_time()
+        await cancel_after(0.5, team.start().result())
+        assert team.service.ledger == []
+        assert anyio.current_time() - began < 0.6
+
+
+async def test_a_cancel_while_throttled_sends_nothing_more() -> None:
+    """A caller cancelled while its submit waits for its turn does not wait it out."""
+
+    def throttled() -> ThrottledError:
+        error = ThrottledError("slow down", status=429)
+        error.retry_after = 30.0
+        return error
+
+    async with crew(SimulatedService(faults=[Fault("submit", 0, throttled)])) as team:
+        began = anyio.current_time()
+        await cancel_after(5, team.start().result())
+        assert team.service.count("submit") == 1
+        assert anyio.current_time() - began < 5.1
+
+
 async def test_a_detached_job_goes_on() -> None:
     """With `on_cancel="detach"` a cancelled waiter leaves the remote job running."""
     async with crew() as team:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qawait.jobs.calls import Calls
-from qawait.jobs.driver import Driver, Shared
+from qawait.jobs.driver import Driver
 from qawait.jobs.host import TaskHost
 from qawait.jobs.job import Job
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
+from qawait.jobs.shared import Shared
 from qawait.testing import SimulatedService
 from qawait.types import OnCancel, SubmitRequest
 

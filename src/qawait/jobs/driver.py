@@ -9,8 +9,6 @@ never cut a request in two.
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,14 +16,13 @@ import anyio
 
 from qawait import limits
 from qawait.errors import (
-    AuthError,
     JobCancelledError,
-    NotSentError,
     QawaitError,
     RejectedError,
     UnknownOutcomeError,
     UnknownStatusError,
 )
+from qawait.jobs import effects
 from qawait.jobs.fetching import Fetch
 from qawait.jobs.lifecycle import (
     CancelState,
@@ -38,8 +35,6 @@ from qawait.jobs.lifecycle import (
 )
 from qawait.jobs.outcome import failure, stage_of
 from qawait.jobs.retry import is_transient
-from qawait.jobs.service import CancelReply
-from qawait.jobs.submitting import drop, look_up, post
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import Signal
 from qawait.types import JobStatus, Snapshot, Stage, Update
@@ -47,10 +42,8 @@ from qawait.types import JobStatus, Snapshot, Stage, Update
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from qawait.jobs.calls import Calls
-    from qawait.jobs.host import TaskHost
-    from qawait.jobs.poller import Poller
-    from qawait.jobs.service import Service
+    from qawait.jobs.shared import Shared
+    from qawait.jobs.submitting import Submission
     from qawait.types import OnCancel, SubmitRequest
 
 _log = logging.getLogger("qawait.driver")
@@ -63,17 +56,6 @@ _SIGHTING = {
 }
 
 
-@dataclass(slots=True)
-class Shared:
-    """What all drivers of one client have in common."""
-
-    service: Service
-    host: TaskHost
-    poller: Poller
-    calls: Calls
-    wall_clock: Callable[[], float] = time.time
-
-
 class Driver:
     """One job's state, the effects it asks for, and whoever waits for it."""
 
@@ -83,16 +65,18 @@ class Driver:
         "_ended",
         "_fetch",
         "_follows",
-        "_shared",
         "_unknown_since",
+        "_working",
         "attempts",
         "changed",
         "disconnected_since",
         "error",
         "on_cancel",
         "request",
+        "shared",
         "snapshot",
         "state",
+        "submission",
         "trouble",
         "updates",
         "waiters",
@@ -115,14 +99,16 @@ class Driver:
         self.error: QawaitError | None = None  # why there is no job, or none to be seen
         self.trouble: QawaitError | None = None  # why waiting makes no sense at the moment
         self.disconnected_since: float | None = None
-        self._shared = shared
+        self.shared = shared
         self._follows = request is not None  # asks for the status without being waited for
         self._delivers = delivers  # fetches the result as soon as there is one
         self.changed = Signal()
         self._ended: list[Callable[[Driver], object]] = []
         self.waiters = 0
         self._unknown_since: float | None = None
+        self._working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
+        self.submission: Submission | None = None
 
     def __repr__(self) -> str:
         state = self.state
@@ -153,16 +139,21 @@ class Driver:
         """Whether the job has ended or can no longer be followed."""
         return self.state.job.is_final
 
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the job is to be cancelled."""
+        return self.state.cancel is not CancelState.NONE
+
     # --- events that others bring --------------------------------------------------------------
 
     def submit(self) -> None:
         """Begin to submit the job."""
-        self._apply(Event.SUBMIT)
-        self._publish()
+        self.apply(Event.SUBMIT)
+        self.publish()
 
     def attach(self, snapshot: Snapshot) -> None:
         """Begin to follow a job that exists already."""
-        self._apply(Event.ATTACH, job_id=snapshot.job_id)
+        self.apply(Event.ATTACH, job_id=snapshot.job_id)
         self.seen(snapshot)
 
     def follow(self) -> None:
@@ -170,13 +161,15 @@ class Driver:
         if not self._follows:
             self._follows = True
             if self.state.job is JobState.LIVE:
-                self._shared.poller.watch(self)
+                self.shared.poller.watch(self)
 
     def want_cancel(self) -> None:
         """Ask for the one cancel of this job; asking again changes nothing."""
         self.follow()
         if not self.is_ended and self.state.cancel is CancelState.NONE:
-            self._apply(Event.CANCEL_WANTED)
+            self.apply(Event.CANCEL_WANTED)
+            if self.submission is not None:
+                self.submission.withdraw()
 
     def seen(self, snapshot: Snapshot) -> None:
         """Take note of what the service said about the job."""
@@ -187,24 +180,44 @@ class Driver:
         self.disconnected_since = None
         self.trouble = self._unknown_status(snapshot)
         event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
-        self._apply(event, status=snapshot.status)
-        self._publish()
+        self.apply(event, status=snapshot.status)
+        self.publish()
 
     def missed(self, error: QawaitError) -> None:
         """Take note that the service could not be asked; the job is as it was."""
         if self.is_ended:
             return
         self.attempts += 1
-        self._named(error)
+        self.named(error)
         if isinstance(error, RejectedError) and error.status == _NOT_FOUND:
-            self._end_without_job(Event.GONE, error)
+            self.end_without_job(Event.GONE, error)
             return
         if not is_transient(error):
             self.trouble = error
             self.changed.set()
         elif self.disconnected_since is None:
-            self.disconnected_since = self._shared.wall_clock()
-        self._publish()
+            self.disconnected_since = self.shared.wall_clock()
+        self.publish()
+
+    def rescue(self) -> bool:
+        """Set the job going again if no task is at work where one has to be.
+
+        A task of ours ends early only when somebody cancels it from outside. What
+        it was doing then counts as a request whose answer was lost.
+        """
+        if self._working or self.is_ended:
+            return False
+        state = self.state
+        if state.job is JobState.SUBMITTING:
+            self.error = self.named(UnknownOutcomeError("the submit was cut short"))
+            self.apply(Event.ANSWER_LOST)
+        elif state.job is JobState.UNKNOWN:
+            self._carry_out(Effect.LOOK_UP)
+        elif state.cancel is CancelState.SENT:
+            self.apply(Event.CANCEL_LOST)
+        else:
+            return self._follows and self.shared.poller.adopt(self)
+        return True
 
     def on_end(self, listener: Callable[[Driver], object]) -> None:
         """Call `listener` once when the job has ended; at once if it has."""
@@ -219,11 +232,11 @@ class Driver:
         Raises:
             QawaitError: the service could not be asked; the job is as it was.
         """
-        service = self._shared.service
+        service = self.shared.service
         try:
-            snapshot = await self._shared.calls.retrying(lambda: service.status(self.job_id))
+            snapshot = await self.shared.calls.retrying(lambda: service.status(self.job_id))
         except QawaitError as error:
-            raise self._named(error)  # noqa: B904 - it is the same error
+            raise self.named(error)  # noqa: B904 - it is the same error
         self.seen(snapshot)
 
     # --- results ------------------------------------------------------------------------------
@@ -237,10 +250,11 @@ class Driver:
         state = self.state
         if state.job in (JobState.NOT_SUBMITTED, JobState.LOST):
             raise self.why_no_job()
-        error = failure(state, self.snapshot, await self._failure_text())
+        text = await effects.failure_text(self) if state.job is JobState.ERROR else None
+        error = failure(state, self.snapshot, text)
         if error is not None:
             raise error
-        return await self._fetched().result(self._shared.service)
+        return await self.fetched().result(self.shared.service)
 
     def why_no_job(self) -> QawaitError:
         """Return the error that says why there is no remote job, or none to be seen."""
@@ -250,12 +264,15 @@ class Driver:
 
     # --- moving ---------------------------------------------------------------------------------
 
-    def _apply(
+    def apply(
         self, event: Event, *, job_id: str | None = None, status: JobStatus | None = None
     ) -> None:
+        """Move the state, tell the keeper, and carry out what the new state asks for."""
         before = self.state
-        self.state, effects = step(before, event, job_id=job_id, status=status)
-        for effect in effects:
+        self.state, asked = step(before, event, job_id=job_id, status=status)
+        if _matters(before) != _matters(self.state):
+            self.shared.keeper.note(self)
+        for effect in asked:
             self._carry_out(effect)
         if self.state != before or self.trouble is not None:
             self.changed.set()
@@ -263,15 +280,15 @@ class Driver:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Effect.SUBMIT:
-                self._start(partial(self._submit, self._own_request))
+                self.start(partial(effects.submit, self, self._own_request))
             case Effect.LOOK_UP:
-                self._start(partial(self._look_up, self._own_request))
+                self.start(partial(effects.look_up, self, self._own_request))
             case Effect.CANCEL:
-                self._start(self._cancel)
+                self.start(partial(effects.cancel, self))
             case Effect.WATCH if self._follows:
-                self._shared.poller.watch(self)
+                self.shared.poller.watch(self)
             case Effect.QUERY:
-                self._shared.poller.hurry(self)
+                self.shared.poller.hurry(self)
             case Effect.END:
                 self._end()
 
@@ -282,27 +299,29 @@ class Driver:
         return self.request
 
     def _end(self) -> None:
-        self._shared.poller.forget(self)
+        self.shared.poller.forget(self)
         listeners, self._ended = self._ended, []
         for listener in listeners:
             listener(self)
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Tell the readers of updates where the job is."""
         final = self.is_ended
         if final and self._delivers and self.state.job is JobState.DONE:
             self._delivers = False
-            self._tell(Stage.FETCHING)
-            self._start(self._deliver)
+            self.tell(Stage.FETCHING)
+            self.start(partial(effects.deliver, self))
         else:
-            self._tell(stage_of(self.status))
+            self.tell(stage_of(self.status))
 
-    def _tell(self, stage: Stage) -> None:
+    def tell(self, stage: Stage) -> None:
+        """Tell the readers of updates that the job is in this stage."""
         seen = self.snapshot
         reason = seen.reason if seen else None
         self.updates.publish(
             Update(
                 stage=stage,
-                time=self._shared.wall_clock(),
+                time=self.shared.wall_clock(),
                 attempt=self.attempts,
                 job_id=self.state.job_id,
                 raw_status=seen.raw_status if seen else None,
@@ -324,10 +343,12 @@ class Driver:
         message = f"the service reports the undocumented status {snapshot.raw_status!r}"
         return UnknownStatusError(message, raw=snapshot.raw_status, job_id=self.job_id)
 
-    # --- tasks of the client's host -------------------------------------------------------------
+    # --- tasks of the client's host, and what they bring ------------------------------------------
 
-    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._shared.host.start_soon(lambda: self._guarded(work))
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` as a task of the client; an error of ours reaches every waiter."""
+        self._working += 1
+        self.shared.host.start_soon(lambda: self._guarded(work))
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -335,115 +356,60 @@ class Driver:
         except Exception as bug:  # noqa: BLE001 - ours, whatever it is: waiters must learn of it
             _log.exception("driving job %s failed", self.name)
             self._break(bug)
+        finally:
+            self._working -= 1
 
     def _break(self, bug: Exception) -> None:
         """Tell every waiter of an error of ours, and leave no job behind it."""
-        trouble = self._named(QawaitError("qawait failed while it drove the job"))
+        trouble = self.named(QawaitError("qawait failed while it drove the job"))
         trouble.__cause__ = bug
         if self.state.job is JobState.SUBMITTING:
             self.error = trouble
-            self._apply(Event.ANSWER_LOST)
+            self.apply(Event.ANSWER_LOST)
         elif self.state.job is JobState.UNKNOWN:
-            self._end_without_job(Event.GONE, trouble)
+            self.end_without_job(Event.GONE, trouble)
         elif self.state.job is JobState.LIVE:
             self._break_live(trouble)
 
     def _break_live(self, trouble: QawaitError) -> None:
         self.trouble = trouble
         if self.state.cancel is CancelState.SENT:
-            self._apply(Event.CANCEL_LOST)
+            self.apply(Event.CANCEL_LOST)
         elif self.on_cancel == "cancel":
             self.want_cancel()
         self.changed.set()
 
-    async def _submit(self, request: SubmitRequest) -> None:
-        service, calls = self._shared.service, self._shared.calls
-        try:
-            job_id = await post(service, calls, request, is_wanted=lambda: not self.is_unwanted)
-        except UnknownOutcomeError as error:
-            self.error = self._named(error)
-            self._apply(Event.ANSWER_LOST)
-        except JobCancelledError:
-            self._end_without_job(Event.WITHDRAWN, None)
-        except QawaitError as error:
-            self._end_without_job(Event.REFUSED, error)
-        else:
-            self._accepted(Event.ACCEPTED, job_id)
-
-    @property
-    def is_unwanted(self) -> bool:
-        """Whether the job is to be cancelled."""
-        return self.state.cancel is not CancelState.NONE
-
-    async def _look_up(self, request: SubmitRequest) -> None:
-        service, calls = self._shared.service, self._shared.calls
-        try:
-            found = await look_up(service, calls, request.tag)
-        except QawaitError as error:
-            self._end_without_job(Event.GONE, self.error or error)
-            return
-        if found:
-            oldest, *doubles = found
-            self._accepted(Event.FOUND, oldest.job_id)
-            for double in doubles:
-                _log.warning("a submit made job %s too; cancelling it", double.job_id)
-                self._start(partial(drop, service, calls, double.job_id))
-        else:
-            self._absent()
-
-    def _absent(self) -> None:
-        self._apply(Event.ABSENT)
+    def absent(self) -> None:
+        """Take note that the submit certainly made no job."""
+        self.apply(Event.ABSENT)
         if self.is_ended:
-            self._publish()
+            self.publish()
 
-    def _accepted(self, event: Event, job_id: str) -> None:
+    def accepted(self, event: Event, job_id: str) -> None:
+        """Take note of the id that the service has given the job."""
         self.error = None
-        self._apply(event, job_id=job_id)
-        self._publish()
+        self.apply(event, job_id=job_id)
+        self.publish()
 
-    def _end_without_job(self, event: Event, error: QawaitError | None) -> None:
-        self.error = self._named(error) if error else None
-        self._apply(event)
-        self._publish()
+    def end_without_job(self, event: Event, error: QawaitError | None) -> None:
+        """Take note that there is no job, or none to be seen, because of `error`."""
+        self.error = self.named(error) if error else None
+        self.apply(event)
+        self.publish()
 
-    def _named(self, error: QawaitError) -> QawaitError:
+    def named(self, error: QawaitError) -> QawaitError:
+        """Return the error with the job's id and tag on it."""
         error.job_id = error.job_id or self.state.job_id
         error.tag = error.tag or self.tag
         return error
 
-    async def _cancel(self) -> None:
-        try:
-            reply = await self._shared.service.cancel(self.job_id)
-        except UnknownOutcomeError:
-            self._apply(Event.CANCEL_LOST)
-        except (NotSentError, RejectedError) as error:
-            if isinstance(error, AuthError):
-                self.trouble = error
-            await anyio.sleep(limits.RETRY_BASE_SECONDS)
-            self._apply(Event.CANCEL_NOT_SENT)
-        else:
-            accepted = reply is CancelReply.ACCEPTED
-            self._apply(Event.CANCEL_ACCEPTED if accepted else Event.CANCEL_REFUSED)
-
-    async def _deliver(self) -> None:
-        try:
-            await self._fetched().result(self._shared.service)
-        except QawaitError as error:
-            # whoever waits for the result asks again and is told
-            _log.debug("fetching job %s failed: %s", self.name, type(error).__name__)
-        self._tell(Stage.DONE)
-
-    def _fetched(self) -> Fetch:
+    def fetched(self) -> Fetch:
+        """Return the one download of the job's result."""
         if self._fetch is None:
-            self._fetch = Fetch(self._shared.host, self._shared.calls, self.job_id)
+            self._fetch = Fetch(self.shared.host, self.shared.calls, self.job_id)
         return self._fetch
 
-    async def _failure_text(self) -> str | None:
-        if self.state.job is not JobState.ERROR:
-            return None
-        try:
-            service = self._shared.service
-            return await self._shared.calls.retrying(lambda: service.failure_text(self.job_id))
-        except QawaitError as error:
-            _log.debug("no text for failed job %s: %s", self.name, type(error).__name__)
-            return None
+
+def _matters(state: State) -> tuple[object, ...]:
+    """Return what somebody who had to settle the job would have to know."""
+    return state.job, state.cancel, state.job_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,6 +15,7 @@ from qawait.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+_log = logging.getLogger("qawait.host")
 _detached: set[asyncio.Task[None]] = set()
 """Strong references: asyncio itself holds tasks only weakly."""
 
@@ -48,6 +50,10 @@ class TaskHost:
             raise ConfigError("this client is closed: open a new one with qawait.connect()")
         self._group.start_soon(work)
 
+    def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` for as long as the host runs; after an error of ours, anew."""
+        self.start_soon(lambda: _kept(work))
+
     async def stop(self) -> None:
         """Cancel what still runs, clean up, and return when that has ended."""
         self._stop.set()
@@ -75,8 +81,17 @@ class TaskHost:
                 self._stopped.set()
 
 
+async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - ours, whatever it is: jobs must go on being followed
+            _log.exception("a task of the client failed; it is started again")
+        await anyio.sleep(limits.RESTART_SECONDS)
+
+
 def _soon() -> float:
-    return anyio.current_time() + limits.CLOSE_SECONDS
+    return anyio.current_time() + limits.LEAVE_SECONDS
 
 
 def _spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

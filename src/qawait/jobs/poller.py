@@ -81,6 +81,21 @@ class Poller:
         self._watches[watcher] = watch
         self._plan_next(watch)
 
+    def adopt(self, watcher: Watcher) -> bool:
+        """Watch a job that should be watched; false if it is."""
+        if watcher in self._watches:
+            return False
+        self.watch(watcher)
+        return True
+
+    def refresh(self) -> None:
+        """Ask for every job once, spread over a moment: what was planned means nothing now."""
+        now = anyio.current_time()
+        for watch in list(self._watches.values()):
+            watch.polls = 0
+            if not watch.asking:
+                self._plan(watch, now + self._random() * limits.REFRESH_SECONDS)
+
     def hurry(self, watcher: Watcher) -> None:
         """Ask for this job as soon as possible, and often again from then on."""
         watch = self._watches.get(watcher)

@@ -17,7 +17,7 @@ import enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qawait.types import Snapshot, SubmitRequest
 
@@ -33,8 +33,14 @@ class CancelReply(enum.StrEnum):
 class Service(Protocol):
     """A remote service that runs jobs."""
 
-    async def submit(self, request: SubmitRequest) -> str:
-        """Make one job and return its id."""
+    async def submit(
+        self, request: SubmitRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> str:
+        """Make one job and return its id.
+
+        `on_sending` is called just before the first byte may leave, and right
+        after a checkpoint: a caller cancelled before it has sent nothing.
+        """
         ...
 
     async def find(self, tag: str) -> Sequence[Snapshot]:

@@ -16,7 +16,7 @@ from qawait.errors import JobCancelledError, NotSentError, QawaitError, Throttle
 from qawait.jobs.retry import is_transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from qawait.jobs.calls import Calls
     from qawait.jobs.service import Service
@@ -25,32 +25,59 @@ if TYPE_CHECKING:
 _log = logging.getLogger("qawait.submitting")
 
 
-async def post(
-    service: Service,
-    calls: Calls,
-    request: SubmitRequest,
-    *,
-    is_wanted: Callable[[], bool],
-) -> str:
-    """Submit, and return the job's id.
+class Submission:
+    """One submit, which can be withdrawn as long as nothing of it has left.
 
-    Raises:
-        JobCancelledError: it was no longer wanted before it was sent.
-        UnknownOutcomeError: the answer was lost; `look_up` tells.
-        QawaitError: there is certainly no job.
+    A try that certainly had no effect (not sent, or throttled) puts it back into
+    that state.
     """
-    attempt = 1
-    while True:
-        if not is_wanted():
-            raise JobCancelledError("cancelled before it was sent", tag=request.tag)
+
+    def __init__(self, service: Service, calls: Calls, request: SubmitRequest) -> None:
+        self._service = service
+        self._calls = calls
+        self._request = request
+        self._is_sending = False
+        self._scope = anyio.CancelScope()
+
+    def withdraw(self) -> None:
+        """End `post` at once, unless its request is under way."""
+        if not self._is_sending:
+            self._scope.cancel()
+
+    async def post(self, before: Callable[[], Awaitable[None]]) -> str:
+        """Await `before()`, then submit, and return the job's id.
+
+        Raises:
+            JobCancelledError: it was withdrawn before anything was sent.
+            UnknownOutcomeError: the answer was lost; `look_up` tells.
+            QawaitError: there is certainly no job.
+        """
+        with self._scope:
+            await before()
+            return await self._until_sent()
+        raise JobCancelledError("withdrawn before it was sent", tag=self._request.tag)
+
+    async def _until_sent(self) -> str:
+        attempt = 1
+        while True:
+            try:
+                return await self._calls.unthrottled(self._try)
+            except NotSentError as error:
+                pause = self._calls.pause(error, attempt)
+                if pause is None:
+                    raise
+            await anyio.sleep(pause)
+            attempt += 1
+
+    async def _try(self) -> str:
         try:
-            return await calls.unthrottled(lambda: service.submit(request))
-        except NotSentError as error:
-            pause = calls.pause(error, attempt)
-            if pause is None:
-                raise
-        await anyio.sleep(pause)
-        attempt += 1
+            return await self._service.submit(self._request, on_sending=self._on_sending)
+        except (NotSentError, ThrottledError):
+            self._is_sending = False
+            raise
+
+    def _on_sending(self) -> None:
+        self._is_sending = True
 
 
 async def look_up(service: Service, calls: Calls, tag: str) -> Sequence[Snapshot]:

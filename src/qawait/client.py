@@ -1,0 +1,340 @@
+"""The client: owns drivers, poller and connections, and what can be asked of a service."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from anyio.lowlevel import current_token
+
+from qawait import limits
+from qawait.errors import ConfigError
+from qawait.ibm.backends import Backends
+from qawait.ibm.listing import JobListing
+from qawait.ibm.wire.jobs import JobFilter
+from qawait.jobs import caller
+from qawait.jobs.calls import Calls
+from qawait.jobs.completed import AsCompleted
+from qawait.jobs.driver import Driver
+from qawait.jobs.host import TaskHost
+from qawait.jobs.job import Job, ResultT
+from qawait.jobs.poller import Poller
+from qawait.jobs.schedule import PollSchedule
+from qawait.jobs.scope import OwnedJobs
+from qawait.jobs.shared import Shared
+from qawait.jobs.updates import UpdateStream
+from qawait.jobs.waiting import outlast
+from qawait.runner import JobOptions, Runner, check_policy
+from qawait.types import Stage, SubmitRequest, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from qawait.ibm.backend import Backend
+    from qawait.ibm.service import IBMService
+    from qawait.runner import Prepare
+    from qawait.types import OnCancel, Snapshot
+
+
+class Client(Runner):
+    """A connection to one instance of the service; owns every job submitted through it.
+
+    Opened by `connect` or `local`. Leaving it, by `async with` or `aclose`,
+    applies the policy of each job that is still live, then closes connections.
+    """
+
+    def __init__(
+        self,
+        service: IBMService,
+        *,
+        on_cancel: OnCancel,
+        schedule: PollSchedule | None,
+        clean_up: Callable[[], Awaitable[object]] | None,
+    ) -> None:
+        self._service = service
+        self._on_cancel = on_cancel
+        self._clean_up = clean_up
+        self._loop = current_token()
+        draw = random.Random().random  # noqa: S311 - jitter is no secret
+        self._calls = Calls(draw)
+        self._host = TaskHost(clean_up=self._close_all)
+        self._poller = Poller(service, schedule or PollSchedule(), draw)
+        self._shared = Shared(service, self._host, self._poller, self._calls)
+        self._backends = Backends(service, self._calls)
+        self._owned: set[Driver] = set()
+        self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
+        self._is_closing = False
+
+    @classmethod
+    async def open(
+        cls,
+        service: IBMService,
+        *,
+        on_cancel: OnCancel,
+        schedule: PollSchedule | None,
+        clean_up: Callable[[], Awaitable[object]] | None = None,
+    ) -> Self:
+        """Return a client that is ready."""
+        client = cls(service, on_cancel=on_cancel, schedule=schedule, clean_up=clean_up)
+        await client._host.start()
+        client._host.start_soon(client._poller.run)
+        return client
+
+    def __repr__(self) -> str:
+        live = sum(1 for driver in self._owned if not driver.is_ended)
+        state = "closed" if self._is_closing else f"{live} live jobs"
+        return f"<Client {self._service!r} {state}>"
+
+    # --- jobs ------------------------------------------------------------------------------------
+
+    async def attach(self, job_id: str, *, on_cancel: OnCancel = "detach") -> Job[Any]:
+        """Return a handle on a job that exists already, whoever submitted it.
+
+        Raises:
+            RejectedError: the instance has no such job (`status` is 404).
+        """
+        self._check_usable()
+        check_policy(on_cancel)
+        known = self._by_id.get(job_id)
+        if known is not None:
+            return Job(known)
+        snapshot = await self._calls.retrying(lambda: self._service.status(job_id))
+        return self._attached(snapshot, on_cancel)
+
+    job = attach
+    """The name that qiskit-ibm-runtime gives to `attach`."""
+
+    def jobs(  # noqa: PLR0913 - one name for each filter of the service
+        self,
+        *,
+        limit: int | None = None,
+        pending: bool | None = None,
+        backend: str | None = None,
+        program: str | None = None,
+        tags: Sequence[str] = (),
+        session_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        oldest_first: bool = False,
+    ) -> JobListing[Job[Any]]:
+        """Return an async iterator over the instance's jobs that meet every condition given.
+
+        `limit` bounds their number; `pending` is true for queued and running
+        jobs, false for ended ones; `tags` must all be on the job. Times without
+        a zone are local.
+        """
+        self._check_usable()
+        if limit is not None and limit < 0:
+            raise ConfigError(f"limit must not be negative, and {limit} is")
+        which = JobFilter(
+            pending=pending,
+            backend=backend,
+            program=program,
+            tags=tuple(tags),
+            session_id=session_id,
+            created_after=created_after,
+            created_before=created_before,
+            sort="ASC" if oldest_first else "DESC",
+        )
+        return JobListing(
+            self._service,
+            self._calls,
+            which,
+            most=limit,
+            make=lambda snapshot: self._attached(snapshot, "detach"),
+        )
+
+    def as_completed(self, jobs: Iterable[Job[ResultT]]) -> AsCompleted[ResultT]:
+        """Return an async iterator over `jobs`, each as soon as it has ended."""
+        self._check_usable()
+        return AsCompleted(jobs)
+
+    def scope(self, *, max_pending: int | None = None, on_cancel: OnCancel | None = None) -> Scope:
+        """Return a scope that owns the jobs submitted through it.
+
+        A normal exit of its `async with` waits for them; an exception or a
+        cancellation cancels each live one once. At most `max_pending` of them
+        are on their way at a time.
+        """
+        self._check_usable()
+        check_policy(on_cancel)
+        return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._on_cancel)
+
+    # --- backends --------------------------------------------------------------------------------
+
+    async def backend(self, name: str) -> Backend:
+        """Return a backend with its target and properties.
+
+        Raises:
+            ConfigError: the instance has no backend of this name.
+        """
+        self._check_usable()
+        return await self._backends.get(name)
+
+    async def backends(
+        self,
+        *,
+        min_num_qubits: int | None = None,
+        operational: bool | None = None,
+        simulator: bool | None = None,
+    ) -> list[Backend]:
+        """Return the instance's backends that meet every condition given, as they are now."""
+        self._check_usable()
+        return await self._backends.all(
+            min_num_qubits=min_num_qubits, operational=operational, simulator=simulator
+        )
+
+    async def least_busy(
+        self, *, min_num_qubits: int | None = None, simulator: bool | None = None
+    ) -> Backend:
+        """Return the backend with the shortest queue of those that take jobs now.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        self._check_usable()
+        return await self._backends.least_busy(min_num_qubits=min_num_qubits, simulator=simulator)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Apply the policy of each live job and close every connection; again does nothing."""
+        await self.leave(None)
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Close as `aclose` does, because of `error`, which gets a note about each job."""
+        self._is_closing = True
+        absorbed = await caller.leave(self._owned, error)
+        later = await outlast(
+            self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS
+        )
+        absorbed = absorbed or later
+        if error is None and absorbed is not None:
+            raise absorbed
+
+    async def _close_all(self) -> None:
+        try:
+            await self._service.aclose()
+        finally:
+            if self._clean_up is not None:
+                await self._clean_up()
+
+    def _check_usable(self) -> None:
+        if self._is_closing:
+            raise ConfigError("this client is closed: open a new one with qawait.connect()")
+        if current_token() != self._loop:
+            raise ConfigError("this client belongs to another event loop: open one in this loop")
+
+    # --- submitting ------------------------------------------------------------------------------
+
+    async def launch(
+        self,
+        prepare: Prepare,
+        backend: Backend | str,
+        options: JobOptions,
+        *,
+        delivers: bool,
+        own: Callable[[Driver], object] | None = None,
+    ) -> Driver:
+        """Prepare and submit one job; return its driver once there is an id."""
+        self._check_usable()
+        progress = _Progress(options.on_update)
+
+        async def target() -> Backend:
+            progress.tell(Stage.AUTHENTICATING)
+            await self._calls.retrying(self._service.tokens.token)
+            progress.tell(Stage.FETCHING_BACKEND)
+            return await self._backends.get(backend)
+
+        program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
+        described = await target() if not progress.stages else await self._backends.get(backend)
+        request = SubmitRequest(
+            program=program.name,
+            backend=described.name,
+            params=program.params,
+            tag=new_tag(),
+            tags=tuple(options.tags),
+            max_execution_time=options.max_execution_time,
+            private=options.private,
+        )
+        self._check_usable()
+        driver = Driver(
+            self._shared,
+            request,
+            on_cancel=options.on_cancel or self._on_cancel,
+            delivers=delivers,
+        )
+        if options.on_update is not None:
+            driver.updates.listen(options.on_update)
+        self._own(driver)
+        if own is not None:
+            own(driver)
+        driver.submit()
+        await caller.wait_identified(driver)
+        self._by_id[driver.job_id] = driver
+        return driver
+
+    def _own(self, driver: Driver) -> None:
+        self._owned.add(driver)
+        driver.on_end(self._owned.discard)
+
+    def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
+        driver = self._by_id.get(snapshot.job_id)
+        if driver is None:
+            driver = Driver(self._shared, None, on_cancel=on_cancel)
+            driver.attach(snapshot)
+            self._by_id[snapshot.job_id] = driver
+            if on_cancel == "cancel":
+                self._own(driver)
+        return Job(driver)
+
+
+class Scope(Runner, OwnedJobs):
+    """Owns the jobs submitted through it, as a task group owns tasks."""
+
+    def __init__(self, client: Client, *, max_pending: int | None, on_cancel: OnCancel) -> None:
+        super().__init__(max_pending=max_pending)
+        self._client = client
+        self._on_cancel = on_cancel
+
+    async def launch(
+        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
+    ) -> Driver:
+        """Submit through the client, and own the job."""
+        options = replace(options, on_cancel=options.on_cancel or self._on_cancel)
+        await self.place()
+        owned: list[Driver] = []
+
+        def own(driver: Driver) -> None:
+            owned.append(driver)
+            self.own(driver)
+
+        try:
+            return await self._client.launch(prepare, backend, options, delivers=delivers, own=own)
+        finally:
+            if not owned:
+                self.give_back()
+
+
+class _Progress:
+    """The stages before there is a job, told to `on_update`."""
+
+    def __init__(self, on_update: Callable[[Update], object] | None) -> None:
+        self.stages: list[Stage] = []
+        self._stream = UpdateStream()
+        if on_update is not None:
+            self._stream.listen(on_update)
+
+    def tell(self, stage: Stage) -> None:
+        self.stages.append(stage)
+        self._stream.publish(Update(stage=stage, time=time.time()))
+
+
+def new_tag() -> str:
+    """Return a tag that no other submit has."""
+    return f"qawait-{secrets.token_hex(12)}"

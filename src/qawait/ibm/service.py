@@ -1,0 +1,291 @@
+"""IBM Quantum as a service that runs jobs: the protocol of `qawait.jobs.service`, over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from qawait import limits
+from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
+from qawait.ibm.auth import TokenSource
+from qawait.ibm.transport import Transport, trusting
+from qawait.ibm.wire import API_VERSION, backends, jobs
+from qawait.ibm.wire.jobs import JobFilter
+from qawait.secret import Secret
+from qawait.version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+
+    from qawait.ibm.account import Account
+    from qawait.ibm.wire import Reply, Request
+    from qawait.jobs.service import CancelReply
+    from qawait.types import Snapshot, SubmitRequest
+
+_AGENT: Final = f"qawait/{__version__}"
+
+
+class IBMService:
+    """One instance of IBM Quantum, spoken to on behalf of one account.
+
+    `decode` turns the bytes of a result into its value. `transport` and
+    `iam_transport` replace the connections to `account.url` and
+    `account.iam_url`. Each method is one request; one that the service refuses
+    with 401 is sent once more with a new token, since a 401 means that nothing
+    was carried out.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        decode: Callable[[bytes], Awaitable[Any]],
+        transport: Transport | None = None,
+        iam_transport: Transport | None = None,
+    ) -> None:
+        self._account = account
+        self._decode = decode
+        context = None if transport and iam_transport else _context(account)
+        self._transport = transport or Transport(account.url, verify=context, proxy=account.proxy)
+        self._iam_transport = iam_transport or Transport(
+            account.iam_url, verify=context, proxy=account.proxy
+        )
+        self.tokens = TokenSource(account, self._iam_transport)
+
+    def __repr__(self) -> str:
+        return f"<IBMService {self._account.url}>"
+
+    async def aclose(self) -> None:
+        """Close every connection; the service cannot be used afterwards."""
+        try:
+            await self._transport.aclose()
+        finally:
+            await self._iam_transport.aclose()
+
+    # --- the protocol of qawait.jobs.service ---------------------------------------------------
+
+    async def submit(
+        self, request: SubmitRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> str:
+        """Make one job and return its id.
+
+        `on_sending` is called just before the first byte may leave, and right
+        after a checkpoint: a caller cancelled before it has sent nothing.
+
+        Raises:
+            UnknownOutcomeError: the answer was lost or made no sense, or the
+                service failed (5xx): the job may exist.
+        """
+        call = jobs.create(request)
+        with _about(tag=request.tag), _effect(call):
+            reply = await self._call(call, on_sending=on_sending)
+            return jobs.parse_created(reply, call, hide=self._secrets)
+
+    async def find(self, tag: str) -> list[Snapshot]:
+        """Return the jobs that carry this tag, oldest first."""
+        call = jobs.listing(JobFilter(tags=(tag,), sort="ASC"))
+        with _about(tag=tag):
+            reply = await self._call(call)
+            found = jobs.parse_jobs(reply, call, hide=self._secrets)
+        # A job of somebody else's must not be taken for ours where a filter is not applied.
+        return [job for job in found if tag in job.tags]
+
+    async def status(self, job_id: str) -> Snapshot:
+        """Return what the service says about one job."""
+        call = jobs.get(job_id)
+        with _about(job_id=job_id):
+            reply = await self._call(call)
+            return jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
+
+    async def statuses(self, job_ids: Sequence[str]) -> list[Snapshot]:
+        """Return what the service says about several jobs, in order; unknown ones are left out.
+
+        The first failure ends the other queries and is raised.
+        """
+        found: dict[str, Snapshot] = {}
+        failures: list[QawaitError] = []
+        waiting = iter(dict.fromkeys(job_ids))
+
+        async def ask() -> None:
+            for job_id in waiting:
+                try:
+                    found[job_id] = await self.status(job_id)
+                except RejectedError as error:
+                    if error.status != HTTPStatus.NOT_FOUND:
+                        failures.append(error)
+                        group.cancel_scope.cancel()
+                except QawaitError as error:
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(limits.STATUS_FAN_OUT, len(job_ids))):
+                group.start_soon(ask)
+        if failures:
+            raise failures[0]
+        return [found[job_id] for job_id in dict.fromkeys(job_ids) if job_id in found]
+
+    async def fetch(self, job_id: str) -> Any | None:
+        """Return the decoded result of a job that is DONE; `None` while there is none yet.
+
+        Raises:
+            JobFailedError: the service stored a traceback in place of a result.
+        """
+        call = jobs.results(job_id)
+        with _about(job_id=job_id):
+            reply = await self._call(call)
+            body = jobs.parse_results(reply, call, job_id=job_id, hide=self._secrets)
+            return None if body is None else await self._decode(body)
+
+    async def failure_text(self, job_id: str) -> str | None:
+        """Return what a failed job stored in place of a result, if anything."""
+        call = jobs.results(job_id, max_bytes=limits.SMALL_BODY_BYTES, deadline=limits.CALL_SECONDS)
+        with _about(job_id=job_id):
+            reply = await self._call(call)
+            return jobs.parse_failure_text(reply, call, hide=self._secrets)
+
+    async def cancel(self, job_id: str) -> CancelReply:
+        """Ask the service to cancel one job.
+
+        Raises:
+            UnknownOutcomeError: as for `submit`; the job may have been cancelled.
+        """
+        call = jobs.cancel(job_id)
+        with _about(job_id=job_id), _effect(call):
+            reply = await self._call(call)
+            return jobs.parse_cancel(reply, call, hide=self._secrets)
+
+    # --- what else a client asks ---------------------------------------------------------------
+
+    async def job(self, job_id: str) -> Snapshot:
+        """Return what the service says about one job."""
+        return await self.status(job_id)
+
+    async def jobs(self, which: JobFilter | None = None) -> list[Snapshot]:
+        """Return one page of jobs, newest first unless sorted otherwise."""
+        call = jobs.listing(which or JobFilter())
+        reply = await self._call(call)
+        return jobs.parse_jobs(reply, call, hide=self._secrets)
+
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its params and its result."""
+        await self._do(jobs.delete(job_id), job_id)
+
+    async def set_tags(self, job_id: str, tags: Iterable[str]) -> None:
+        """Replace the tags of a job."""
+        await self._do(jobs.set_tags(job_id, tags), job_id)
+
+    async def logs(self, job_id: str) -> str:
+        """Return what the program of a job logged; empty if nothing."""
+        call = jobs.logs(job_id)
+        with _about(job_id=job_id):
+            return jobs.parse_logs(await self._call(call), call, hide=self._secrets)
+
+    async def metrics(self, job_id: str) -> dict[str, Any]:
+        """Return the timestamps and the usage of a job, as the service gives them."""
+        call = jobs.metrics(job_id)
+        with _about(job_id=job_id):
+            return jobs.parse_object(await self._call(call), call, hide=self._secrets)
+
+    async def backends(self, *, include_mocks: bool = False) -> list[dict[str, Any]]:
+        """Return the instance's backends, as the service describes them."""
+        call = backends.listing(include_mocks=include_mocks)
+        return backends.parse_listing(await self._call(call), call, hide=self._secrets)
+
+    async def backend_configuration(
+        self, name: str, *, calibration_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return what a backend is, as the service describes it."""
+        return await self._object(backends.configuration(name, calibration_id=calibration_id))
+
+    async def backend_properties(
+        self, name: str, *, calibration_id: str | None = None
+    ) -> dict[str, Any] | None:
+        """Return how well a backend does; `None` for one without a calibration."""
+        call = backends.properties(name, calibration_id=calibration_id)
+        return backends.parse_properties(await self._call(call), call, hide=self._secrets)
+
+    async def backend_status(self, name: str) -> dict[str, Any]:
+        """Return whether a backend is up and how long its queue is."""
+        return await self._object(backends.status(name))
+
+    async def usage(self) -> dict[str, Any]:
+        """Return how much of its time the instance has used."""
+        return await self._object(backends.usage())
+
+    async def versions(self) -> dict[str, Any]:
+        """Return which versions of the API are served."""
+        return await self._object(backends.versions())
+
+    # --- one call ------------------------------------------------------------------------------
+
+    @property
+    def _secrets(self) -> tuple[Secret, ...]:
+        """The credentials that no error may quote, should an answer echo them."""
+        token = self.tokens.current
+        return (self._account.token,) if token is None else (self._account.token, token)
+
+    async def _call(
+        self, request: Request, *, on_sending: Callable[[], None] | None = None
+    ) -> Reply:
+        token = await self.tokens.token()
+        reply = await self._transport.send(request, self._headers(token), on_sending=on_sending)
+        if reply.status != HTTPStatus.UNAUTHORIZED:
+            return reply
+        fresh = await self.tokens.renew(token)
+        if fresh is token:
+            return reply
+        return await self._transport.send(request, self._headers(fresh), on_sending=on_sending)
+
+    def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
+        return {
+            "Authorization": Secret(f"Bearer {token.reveal()}"),
+            "Service-CRN": self._account.instance,
+            "IBM-API-Version": API_VERSION,
+            "User-Agent": _AGENT,
+            "X-Qx-Client-Application": _AGENT,
+        }
+
+    async def _object(self, call: Request) -> dict[str, Any]:
+        return backends.parse_object(await self._call(call), call, hide=self._secrets)
+
+    async def _do(self, call: Request, job_id: str) -> None:
+        with _about(job_id=job_id):
+            jobs.parse_done(await self._call(call), call, hide=self._secrets)
+
+
+def _context(account: Account) -> ssl.SSLContext | None:
+    """Return one TLS context for API and IAM: loading the certificates takes a while."""
+    encrypted = any(url.startswith("https:") for url in (account.url, account.iam_url))
+    return trusting(account.ca_file) if encrypted else None
+
+
+@contextmanager
+def _about(*, job_id: str | None = None, tag: str | None = None) -> Iterator[None]:
+    """Name the job or the tag in every error that passes."""
+    try:
+        yield
+    except QawaitError as error:
+        error.job_id = error.job_id or job_id
+        error.tag = error.tag or tag
+        raise
+
+
+@contextmanager
+def _effect(call: Request) -> Iterator[None]:
+    """Turn every doubt about a delivered request into `UnknownOutcomeError`."""
+    try:
+        yield
+    except ProtocolError as error:
+        doubt = error.message
+    except RejectedError as error:
+        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        doubt = error.message
+    else:
+        return
+    raise UnknownOutcomeError(f"{call.name} was delivered, its outcome is unknown: {doubt}")

@@ -1,0 +1,103 @@
+"""What a job's state asks for, carried out: one short task for each effect.
+
+A task talks to the service and brings its driver the event that came of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from qawait import limits
+from qawait.errors import (
+    AuthError,
+    JobCancelledError,
+    NotSentError,
+    QawaitError,
+    RejectedError,
+    UnknownOutcomeError,
+)
+from qawait.jobs import submitting
+from qawait.jobs.lifecycle import Event
+from qawait.jobs.service import CancelReply
+from qawait.types import Stage
+
+if TYPE_CHECKING:
+    from qawait.jobs.driver import Driver
+    from qawait.types import SubmitRequest
+
+_log = logging.getLogger("qawait.driver")
+
+
+async def submit(driver: Driver, request: SubmitRequest) -> None:
+    """Submit the job, once its intent is kept."""
+    shared = driver.shared
+    driver.submission = submitting.Submission(shared.service, shared.calls, request)
+    try:
+        job_id = await driver.submission.post(lambda: shared.keeper.intend(driver))
+    except UnknownOutcomeError as error:
+        driver.error = driver.named(error)
+        driver.apply(Event.ANSWER_LOST)
+    except JobCancelledError:
+        driver.end_without_job(Event.WITHDRAWN, None)
+    except QawaitError as error:
+        driver.end_without_job(Event.REFUSED, error)
+    else:
+        driver.accepted(Event.ACCEPTED, job_id)
+
+
+async def look_up(driver: Driver, request: SubmitRequest) -> None:
+    """Settle a submit whose answer was lost."""
+    service, calls = driver.shared.service, driver.shared.calls
+    try:
+        found = await submitting.look_up(service, calls, request.tag)
+    except QawaitError as error:
+        driver.end_without_job(Event.GONE, driver.error or error)
+        return
+    if not found:
+        driver.absent()
+        return
+    oldest, *doubles = found
+    driver.accepted(Event.FOUND, oldest.job_id)
+    for double in doubles:
+        _log.warning("a submit made job %s too; cancelling it", double.job_id)
+        driver.start(partial(submitting.drop, service, calls, double.job_id))
+
+
+async def cancel(driver: Driver) -> None:
+    """Send one cancel; whether another may follow is the state's to decide."""
+    try:
+        reply = await driver.shared.service.cancel(driver.job_id)
+    except UnknownOutcomeError:
+        driver.apply(Event.CANCEL_LOST)
+    except (NotSentError, RejectedError) as error:
+        if isinstance(error, AuthError):
+            driver.trouble = error
+        await anyio.sleep(limits.RETRY_BASE_SECONDS)
+        driver.apply(Event.CANCEL_NOT_SENT)
+    else:
+        accepted = reply is CancelReply.ACCEPTED
+        driver.apply(Event.CANCEL_ACCEPTED if accepted else Event.CANCEL_REFUSED)
+
+
+async def deliver(driver: Driver) -> None:
+    """Fetch the result of a job that somebody runs, and tell of it."""
+    try:
+        await driver.fetched().result(driver.shared.service)
+    except QawaitError as error:
+        # whoever waits for the result asks again and is told
+        _log.debug("fetching job %s failed: %s", driver.name, type(error).__name__)
+    driver.tell(Stage.DONE)
+
+
+async def failure_text(driver: Driver) -> str | None:
+    """Return what a failed job stored in place of a result, if it can be had."""
+    service = driver.shared.service
+    try:
+        return await driver.shared.calls.retrying(lambda: service.failure_text(driver.job_id))
+    except QawaitError as error:
+        _log.debug("no text for failed job %s: %s", driver.name, type(error).__name__)
+        return None

@@ -1,0 +1,30 @@
+"""What all drivers of one client have in common."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from qawait.jobs.keeper import NoKeeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qawait.jobs.calls import Calls
+    from qawait.jobs.host import TaskHost
+    from qawait.jobs.keeper import Keeper
+    from qawait.jobs.poller import Poller
+    from qawait.jobs.service import Service
+
+
+@dataclass(slots=True)
+class Shared:
+    """The service and the helpers that a client's drivers work with."""
+
+    service: Service
+    host: TaskHost
+    poller: Poller
+    calls: Calls
+    keeper: Keeper = field(default_factory=NoKeeper)
+    wall_clock: Callable[[], float] = time.time

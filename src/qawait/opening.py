@@ -1,0 +1,144 @@
+"""The front door: `connect()` and `local()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from qawait.client import Client
+from qawait.ibm.account import resolve_account
+from qawait.ibm.codec.decode import decode
+from qawait.ibm.service import IBMService
+from qawait.runner import check_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+    from qawait.emulator.handle import Emulator
+    from qawait.ibm.account import Account
+    from qawait.jobs.schedule import PollSchedule
+    from qawait.types import OnCancel
+
+
+def connect(
+    *,
+    token: str | None = None,
+    instance: str | None = None,
+    url: str | None = None,
+    iam_url: str | None = None,
+    name: str | None = None,
+    filename: str | Path | None = None,
+    on_cancel: OnCancel = "cancel",
+    schedule: PollSchedule | None = None,
+) -> Opening:
+    """Open a client on IBM Quantum, by `async with` or by `await`.
+
+    Without arguments it uses the account saved by `qiskit-ibm-runtime`, or the
+    variables `QISKIT_IBM_TOKEN`, `QISKIT_IBM_INSTANCE`, `QISKIT_IBM_URL` and
+    `IAM_URL`. `token` is an API key and `instance` a CRN. A `url` that has a path
+    is the API's base as it stands. `name` and `filename` choose a saved account.
+    `on_cancel` is the policy of jobs that name none.
+
+    Raises:
+        ConfigError: something given, saved or set is wrong; nothing has been sent.
+    """
+    check_policy(on_cancel)
+    account = resolve_account(
+        token=token,
+        instance=instance,
+        url=url,
+        iam_url=iam_url,
+        name=name,
+        filename=filename,
+    )
+
+    async def open_() -> Client:
+        service = IBMService(account, decode=decode)
+        return await Client.open(service, on_cancel=on_cancel, schedule=schedule)
+
+    return Opening(open_)
+
+
+def local(
+    *,
+    backends: Iterable[str] = ("fez", "manila"),
+    queue_seconds: float = 0.0,
+    run_seconds: float = 0.0,
+    noise: bool = False,
+    seed: int | None = None,
+    on_cancel: OnCancel = "cancel",
+    schedule: PollSchedule | None = None,
+) -> Opening:
+    """Open a client on an embedded service of its own: no account and no network.
+
+    The service runs in a process beside this one and executes circuits for real
+    with Aer, on snapshots of IBM's `backends`: ideally, or with their `noise`.
+    Jobs wait `queue_seconds` and run at least `run_seconds`. It ends with the client.
+
+    Raises:
+        ConfigError: the extra `local` is not installed, or an option is wrong.
+    """
+    check_policy(on_cancel)
+
+    async def open_() -> Client:
+        from qawait.emulator import process
+
+        embedded = await process.start(
+            backends=tuple(backends),
+            queue_seconds=queue_seconds,
+            run_seconds=run_seconds,
+            noise=noise,
+            seed=seed,
+        )
+        try:
+            account = _account_of(embedded.emulator)
+            service = IBMService(account, decode=decode)
+            return await Client.open(
+                service,
+                on_cancel=on_cancel,
+                schedule=schedule,
+                clean_up=lambda: process.stop(embedded),
+            )
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await process.stop(embedded)
+            raise
+
+    return Opening(open_)
+
+
+def _account_of(emulator: Emulator) -> Account:
+    return resolve_account(
+        token=emulator.token,
+        instance=emulator.instance,
+        url=emulator.url,
+        iam_url=emulator.iam_url,
+        environ={},
+    )
+
+
+class Opening:
+    """A client about to be opened: enter it with `async with`, or await it and close it later."""
+
+    def __init__(self, open_: Callable[[], Awaitable[Client]]) -> None:
+        self._open = open_
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, Any, Client]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._open()
+        return self._client
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            await self._client.leave(error)

@@ -1,0 +1,310 @@
+"""Submit and run, wherever jobs can be sent from: a client, a scope, a primitive."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from qawait import limits
+from qawait.errors import ConfigError
+from qawait.ibm import primitives
+from qawait.jobs.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import TypeAlias, Unpack
+
+    from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
+
+    from qawait.ibm.backend import Backend
+    from qawait.ibm.primitives import Program
+    from qawait.jobs.driver import Driver
+    from qawait.types import OnCancel, Update
+
+    SamplerResult: TypeAlias = PrimitiveResult[SamplerPubResult]
+    EstimatorResult: TypeAlias = PrimitiveResult[PubResult]
+    Prepare: TypeAlias = Callable[[Callable[[], Awaitable[Backend]], Callable[[], None]], Any]
+
+
+class JobKeywords(TypedDict, total=False):
+    """What every submit and run takes beside its circuits, by keyword.
+
+    `tags` are the user's own; `max_execution_time` is in seconds of quantum
+    processor time; a `private` job's result can be read once and its input never.
+    `on_cancel` says what becomes of the remote job when nobody waits for it any
+    more; `on_update` is called with every update, from the first stage on.
+    """
+
+    tags: Sequence[str]
+    max_execution_time: int | None
+    private: bool
+    on_cancel: OnCancel | None
+    on_update: Callable[[Update], object] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """The checked values of `JobKeywords`."""
+
+    tags: Sequence[str] = ()
+    max_execution_time: int | None = None
+    private: bool = False
+    on_cancel: OnCancel | None = None
+    on_update: Callable[[Update], object] | None = None
+
+    def __post_init__(self) -> None:
+        _check_tags(self.tags)
+        _check_seconds(self.max_execution_time)
+        check_policy(self.on_cancel)
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise ConfigError(f"tags must be a list of words, not {tags!r}")
+    room = limits.TAGS_PER_JOB - limits.OWN_TAGS
+    if len(tags) > room:
+        raise ConfigError(f"a job takes up to {room} tags of yours, not {len(tags)}")
+    for tag in tags:
+        if not 0 < len(tag) <= limits.TAG_CHARACTERS:
+            raise ConfigError(f"a tag has 1 to {limits.TAG_CHARACTERS} characters, {tag!r} has not")
+
+
+def _check_seconds(seconds: int | None) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise ConfigError(f"max_execution_time must be whole seconds, not {seconds!r}")
+    if not 0 < seconds <= limits.MAX_EXECUTION_SECONDS:
+        most = limits.MAX_EXECUTION_SECONDS
+        raise ConfigError(f"max_execution_time must be 1 to {most} seconds, not {seconds}")
+
+
+def check_policy(policy: object) -> None:
+    """Refuse an `on_cancel` that is none.
+
+    Raises:
+        ConfigError: it is neither `"cancel"` nor `"detach"`.
+    """
+    if policy not in ("cancel", "detach", None):
+        raise ConfigError(f'on_cancel must be "cancel" or "detach", not {policy!r}')
+
+
+class Runner(ABC):
+    """Something that jobs can be sent from."""
+
+    @abstractmethod
+    async def launch(
+        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
+    ) -> Driver:
+        """Prepare and submit one job; return its driver once there is an id."""
+
+    def sampler(
+        self,
+        backend: Backend | str,
+        *,
+        shots: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        optimization_level: int | None = 1,
+    ) -> Sampler:
+        """Return a sampler on `backend`: circuits in, measured bits out.
+
+        `shots` is for pubs that name none. A circuit that does not fit the
+        backend is transpiled with `optimization_level`, 0 to 3; `None` sends it
+        as it is. `options` are the sampler's own, as IBM documents them.
+        """
+        return Sampler(self, backend, shots, options, optimization_level)
+
+    def estimator(
+        self,
+        backend: Backend | str,
+        *,
+        precision: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        optimization_level: int | None = 1,
+    ) -> Estimator:
+        """Return an estimator on `backend`: circuits and observables in, expectation values out.
+
+        `precision` is the standard error aimed at, for pubs that name none. The
+        rest is as for `sampler`.
+        """
+        return Estimator(self, backend, precision, options, optimization_level)
+
+    async def submit(
+        self,
+        pubs: Any,
+        *,
+        backend: Backend | str,
+        shots: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        optimization_level: int | None = 1,
+        **job: Unpack[JobKeywords],
+    ) -> Job[SamplerResult]:
+        """Submit circuits to be sampled and return the job once the service has given an id.
+
+        `pubs` is a circuit (a `QuantumCircuit` or OpenQASM 3 text), a pub or a
+        list of pubs. The rest is as for `sampler` and `JobKeywords`.
+
+        Raises:
+            ConfigError: something given is wrong; nothing has been sent.
+            RejectedError: the service refuses the job.
+            UnknownOutcomeError: nobody can tell whether the job exists; `tag` finds it.
+        """
+        sampler = Sampler(self, backend, shots, options, optimization_level)
+        return await sampler.submit(pubs, **job)
+
+    async def run(
+        self,
+        pubs: Any,
+        *,
+        backend: Backend | str,
+        shots: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        optimization_level: int | None = 1,
+        **job: Unpack[JobKeywords],
+    ) -> SamplerResult:
+        """Sample circuits and return the result: submit, wait and fetch in one.
+
+        Cancelling the task that awaits this cancels the remote job, once.
+
+        Raises:
+            JobFailedError: the job failed; the others as for `submit` and `Job.result`.
+        """
+        sampler = Sampler(self, backend, shots, options, optimization_level)
+        return await sampler.run(pubs, **job)
+
+    async def submit_program(
+        self,
+        program_id: str,
+        params: Mapping[str, Any] | bytes,
+        *,
+        backend: Backend | str,
+        **job: Unpack[JobKeywords],
+    ) -> Job[Any]:
+        """Submit any program of the service with its input as it stands.
+
+        Raises:
+            RejectedError: the service refuses the job.
+        """
+
+        async def prepare(_: Any, __: Any) -> RawProgram:
+            return RawProgram(program_id, params)
+
+        driver = await self.launch(prepare, backend, JobOptions(**job), delivers=False)
+        return Job(driver)
+
+
+@dataclass(frozen=True, slots=True)
+class RawProgram:
+    """A program's name and its input, unchecked."""
+
+    name: str
+    params: Mapping[str, Any] | bytes
+
+
+class _Primitive:
+    """What sampler and estimator share: one way to the service, two verbs."""
+
+    def __init__(self, runner: Runner, backend: Backend | str) -> None:
+        self._runner = runner
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self._backend}>"
+
+    async def _send(self, prepare: Prepare, job: JobKeywords, *, delivers: bool) -> Job[Any]:
+        options = JobOptions(**job)
+        driver = await self._runner.launch(prepare, self._backend, options, delivers=delivers)
+        return Job(driver)
+
+
+class Sampler(_Primitive):
+    """Samples circuits on one backend."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        backend: Backend | str,
+        shots: int | None,
+        options: Mapping[str, Any] | None,
+        optimization_level: int | None,
+    ) -> None:
+        super().__init__(runner, backend)
+        self._shots = shots
+        self._options = options
+        self._level = optimization_level
+
+    async def submit(
+        self, pubs: Any, *, shots: int | None = None, **job: Unpack[JobKeywords]
+    ) -> Job[SamplerResult]:
+        """Submit and return the job once the service has given an id; see `Runner.submit`."""
+        return await self._send(self._prepare(pubs, shots), job, delivers=False)
+
+    async def run(
+        self, pubs: Any, *, shots: int | None = None, **job: Unpack[JobKeywords]
+    ) -> SamplerResult:
+        """Submit, wait and return the result; see `Runner.run`."""
+        sent: Job[SamplerResult]
+        sent = await self._send(self._prepare(pubs, shots), job, delivers=True)
+        return await sent.result()
+
+    def _prepare(self, pubs: Any, shots: int | None) -> Prepare:
+        async def prepare(
+            target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
+        ) -> Program:
+            return await primitives.prepare_sampler(
+                pubs,
+                shots=self._shots if shots is None else shots,
+                target=target,
+                optimization_level=self._level,
+                options=self._options,
+                on_transpile=on_transpile,
+            )
+
+        return prepare
+
+
+class Estimator(_Primitive):
+    """Estimates expectation values on one backend."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        backend: Backend | str,
+        precision: float | None,
+        options: Mapping[str, Any] | None,
+        optimization_level: int | None,
+    ) -> None:
+        super().__init__(runner, backend)
+        self._precision = precision
+        self._options = options
+        self._level = optimization_level
+
+    async def submit(
+        self, pubs: Any, *, precision: float | None = None, **job: Unpack[JobKeywords]
+    ) -> Job[EstimatorResult]:
+        """Submit and return the job once the service has given an id; see `Runner.submit`."""
+        return await self._send(self._prepare(pubs, precision), job, delivers=False)
+
+    async def run(
+        self, pubs: Any, *, precision: float | None = None, **job: Unpack[JobKeywords]
+    ) -> EstimatorResult:
+        """Submit, wait and return the result; see `Runner.run`."""
+        sent: Job[EstimatorResult]
+        sent = await self._send(self._prepare(pubs, precision), job, delivers=True)
+        return await sent.result()
+
+    def _prepare(self, pubs: Any, precision: float | None) -> Prepare:
+        async def prepare(
+            target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
+        ) -> Program:
+            return await primitives.prepare_estimator(
+                pubs,
+                precision=self._precision if precision is None else precision,
+                target=target,
+                optimization_level=self._level,
+                options=self._options,
+                on_transpile=on_transpile,
+            )
+
+        return prepare

@@ -1,0 +1,47 @@
+"""Clients of an emulator, and circuits to send through them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qiskit import QuantumCircuit
+
+import qawait
+
+if TYPE_CHECKING:
+    from qawait.emulator import Emulator
+    from qawait.opening import Opening
+
+QUICK = qawait.PollSchedule(first=0.02, queued_cap=0.1, running_cap=0.1)
+
+
+def opened(emu: Emulator, **options: Any) -> Opening:
+    """Return a client about to be opened on the emulator, one that polls often."""
+    given = {
+        "token": emu.token.reveal(),
+        "instance": emu.instance,
+        "url": emu.url,
+        "iam_url": emu.iam_url,
+        "schedule": QUICK,
+    }
+    return qawait.connect(**{**given, **options})
+
+
+def bell() -> QuantumCircuit:
+    """Return a measured Bell pair."""
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    return circuit
+
+
+BELL_QASM3 = """
+OPENQASM 3.0;
+include "stdgates.inc";
+qubit[2] q;
+bit[2] c;
+h q[0];
+cx q[0], q[1];
+c = measure q;
+"""
