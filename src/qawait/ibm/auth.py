@@ -40,7 +40,7 @@ class TokenSource:
 
     `clock` is monotonic, in seconds. One request to IAM is under way at most;
     callers who come meanwhile use the old token while it lives, or wait for
-    that request and share its outcome.
+    that request and share its outcome. `on_token` is called with each new token.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class TokenSource:
         self._refused_at = _NEVER
         self._rounds = 0
         self._failure: QawaitError | None = None
+        self.on_token: Callable[[Secret], object] = _ignore
 
     def __repr__(self) -> str:
         return f"<TokenSource {'with' if self._token else 'without'} a token>"
@@ -150,6 +151,11 @@ class TokenSource:
         self._refresh_at = started + limits.TOKEN_REFRESH_FRACTION * grant.life
         self._dead_at = started + grant.life - min(limits.TOKEN_GRACE_SECONDS, last)
         self._retry_at = _NEVER
+        self.on_token(grant.token)
+
+
+def _ignore(_: Secret) -> None:
+    """Let nobody else know of a new token."""
 
 
 def _meaning(error: QawaitError) -> QawaitError:
