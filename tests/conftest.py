@@ -14,9 +14,14 @@ VIRTUAL_LOOPS = ["virtual-asyncio", "virtual-trio"]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test marked `anyio` on every loop; with `virtual`, on virtual time."""
     if "anyio_backend" in metafunc.fixturenames:
-        virtual = metafunc.definition.get_closest_marker("virtual") is not None
-        loops = VIRTUAL_LOOPS if virtual else REAL_LOOPS
-        metafunc.parametrize("anyio_backend", loops, indirect=True)
+        metafunc.parametrize("anyio_backend", _loops(metafunc.definition), indirect=True)
+
+
+def _loops(test: pytest.Item) -> list[str]:
+    loops = VIRTUAL_LOOPS if test.get_closest_marker("virtual") else REAL_LOOPS
+    if test.get_closest_marker("asyncio_only"):
+        return [loop for loop in loops if "trio" not in loop]
+    return loops
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from qawait.jobs.calls import Calls
 from qawait.jobs.driver import Driver
 from qawait.jobs.host import TaskHost
@@ -18,9 +20,32 @@ from qawait.testing import SimulatedService
 from qawait.types import OnCancel, SubmitRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from qawait.types import Update
+
+
+class CuttableHost(TaskHost):
+    """A host that remembers the scopes of the tasks it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scopes: set[anyio.CancelScope] = set()
+
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` in a scope of its own."""
+
+        async def scoped() -> None:
+            with anyio.CancelScope() as scope:
+                self.scopes.add(scope)
+                await work()
+            self.scopes.discard(scope)
+
+        super().start_soon(scoped)
+
+    def start_apart(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` where `cut` does not reach it."""
+        super().start_soon(work)
 
 
 @dataclass
@@ -29,7 +54,13 @@ class Crew:
 
     service: SimulatedService
     shared: Shared
+    host: CuttableHost
     drivers: list[Driver] = field(default_factory=list)
+
+    def cut(self) -> None:
+        """Cancel every task that is at work for a job, as no code of ours would."""
+        for scope in tuple(self.host.scopes):
+            scope.cancel()
 
     def start(
         self,
@@ -55,11 +86,11 @@ async def crew(service: SimulatedService | None = None, *, seed: int = 0) -> Asy
     """Run drivers and a poller over a simulated service."""
     service = service or SimulatedService()
     draw = random.Random(seed).random
-    host = TaskHost()
+    host = CuttableHost()
     await host.start()
     poller = Poller(service, PollSchedule(), draw)
-    host.start_soon(poller.run)
+    host.start_apart(poller.run)
     try:
-        yield Crew(service, Shared(service, host, poller, Calls(draw)))
+        yield Crew(service, Shared(service, host, poller, Calls(draw)), host)
     finally:
         await host.stop()

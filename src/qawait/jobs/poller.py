@@ -92,7 +92,6 @@ class Poller:
         """Ask for every job once, spread over a moment: what was planned means nothing now."""
         now = anyio.current_time()
         for watch in list(self._watches.values()):
-            watch.polls = 0
             if not watch.asking:
                 self._plan(watch, now + self._random() * limits.REFRESH_SECONDS)
 

@@ -1,24 +1,30 @@
-"""A service that exists only in memory, with scripted faults and a ledger of requests."""
+"""A service that exists only in memory, with scripted faults and a ledger of requests.
+
+A request takes effect on the service's own timeline: once it is on the wire it
+lands, even if whoever sent it was cancelled or killed meanwhile.
+"""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
-from qawait.errors import QawaitError, RejectedError, UnknownOutcomeError
+from qawait.errors import RejectedError
 from qawait.jobs.service import CancelReply
+from qawait.testing.ledger import Outcome, Request, SimulatedJob
+from qawait.testing.loop import process_name
+from qawait.testing.timeline import Timeline
 from qawait.types import JobStatus, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qawait.testing.faults import Call, Fault
     from qawait.types import SubmitRequest
-
-T = TypeVar("T")
-Call = Literal["submit", "find", "status", "fetch", "failure_text", "cancel"]
 
 _WORDS = {
     JobStatus.QUEUED: "Queued",
@@ -30,85 +36,92 @@ _WORDS = {
 _NOT_FOUND = 404
 
 
-@dataclass(slots=True)
-class SimulatedJob:
-    """A job of the simulated service; times are in seconds on the loop's clock."""
+@dataclass(slots=True, eq=False)
+class _Message:
+    """A request on the wire; `effect` gets the time at which it arrives."""
 
-    job_id: str
-    tag: str
-    created: float
-    queue_seconds: float
-    run_seconds: float
-    ends_as: JobStatus = JobStatus.DONE
-    cancelled_at: float | None = None
-    cancels: int = 0
-    raw_status: str | None = None
-
-    def status(self, now: float) -> JobStatus:
-        """Return where the job is at `now`."""
-        end = self.created + self.queue_seconds + self.run_seconds
-        if self.cancelled_at is not None and self.cancelled_at < end:
-            return JobStatus.CANCELLED
-        if now < self.created + self.queue_seconds:
-            return JobStatus.QUEUED
-        return JobStatus.RUNNING if now < end else self.ends_as
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that goes wrong: the request numbered `nth` of its call, from 0.
-
-    `error` is raised before the request takes effect or, with `after`, once it
-    has; with no error the request is only `delay` seconds late.
-    """
-
-    call: Call
-    nth: int
-    error: Callable[[], QawaitError] | None = lambda: UnknownOutcomeError("the answer was lost")
-    after: bool = False
-    delay: float = 0.0
+    request: Request
+    effect: Callable[[float], Any]
 
 
 @dataclass(slots=True)
 class SimulatedService:
     """A `qawait.jobs.service.Service` in memory; every request takes `latency` seconds.
 
-    `outruns_cancel` makes the service accept cancels that have no effect.
-    `listing_lag` hides a new job from look-ups for so many seconds.
+    The nth job has the nth of `outcomes`; those beyond have the service's own
+    times and end. `outruns_cancel` makes it accept cancels that have no effect.
+    `listing_lag` hides a new job from look-ups for so many seconds. Where
+    `cut_lands` is false, a request whose sender is cancelled while it is on the
+    wire never arrives.
     """
 
     queue_seconds: float = 1.0
     run_seconds: float = 1.0
     latency: float = 0.01
+    connect_seconds: float = 0.0
     faults: Sequence[Fault] = ()
     outruns_cancel: bool = False
     listing_lag: float = 0.0
     ends_as: JobStatus = JobStatus.DONE
     result: Any = "result"
+    outcomes: Sequence[Outcome] = ()
+    cut_lands: bool = True
     jobs: dict[str, SimulatedJob] = field(default_factory=dict)
-    ledger: list[tuple[float, Call, str]] = field(default_factory=list)
+    ledger: list[Request] = field(default_factory=list)
     _ids: itertools.count[int] = field(default_factory=itertools.count)
+    _answers: itertools.count[int] = field(default_factory=itertools.count)
+    _wire: Timeline[_Message] = field(default_factory=Timeline)
+
+    # --- what a test sees ------------------------------------------------------------------------
 
     def count(self, call: Call) -> int:
-        """Return how many requests of one kind have arrived."""
-        return sum(1 for _, kind, _ in self.ledger if kind == call)
+        """Return how many requests of one kind have been sent."""
+        return sum(1 for request in self.ledger if request.call == call)
 
     def live(self) -> list[SimulatedJob]:
         """Return the jobs that have not ended."""
         now = anyio.current_time()
+        self.land(now)
         return [job for job in self.jobs.values() if not job.status(now).is_final]
 
-    async def submit(self, request: SubmitRequest) -> str:
-        """Make one job."""
-        return await self._request("submit", request.tag, lambda: self._create(request))
+    def land(self, now: float) -> None:
+        """Let everything take effect that has arrived by `now`."""
+        for due, message in self._wire.take(now):
+            self._carry_out(message, due)
+
+    def cut(self, client: str) -> None:
+        """Lose what the simulated process `client` has on the wire: none of it arrives."""
+        self.land(anyio.current_time())
+        self._wire.drop(lambda message: message.request.client == client)
+
+    # --- the protocol of qawait.jobs.service ---------------------------------------------------
+
+    async def submit(
+        self, request: SubmitRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> str:
+        """Make one job; connecting takes `connect_seconds` before anything is sent."""
+        await anyio.sleep(self.connect_seconds)
+        await checkpoint_if_cancelled()
+        if on_sending is not None:
+            on_sending()
+        made: str = await self._request(
+            "submit", request.tag, lambda now: self._create(request, now)
+        )
+        return made
 
     async def find(self, tag: str) -> Sequence[Snapshot]:
         """Return the jobs with this tag."""
-        return await self._request("find", tag, lambda: self._with_tag(tag))
+        found: list[Snapshot] = await self._request(
+            "find", tag, lambda now: self._with_tag(tag, now)
+        )
+        return found
 
     async def status(self, job_id: str) -> Snapshot:
         """Return one job's status."""
-        return await self._request("status", job_id, lambda: self._snapshot(self._job(job_id)))
+        seen: Snapshot = await self._request(
+            "status", job_id, lambda now: self._snapshot(self._job(job_id), now)
+        )
+        return seen
 
     async def statuses(self, job_ids: Sequence[str]) -> Sequence[Snapshot]:
         """Return several jobs' status."""
@@ -116,41 +129,92 @@ class SimulatedService:
 
     async def fetch(self, job_id: str) -> Any | None:
         """Return the scripted result."""
-        return await self._request("fetch", job_id, lambda: self.result)
+        return await self._request("fetch", job_id, lambda _: self.result)
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return a traceback's text."""
-        return await self._request("failure_text", job_id, lambda: "Traceback: it failed")
+        text: str = await self._request("failure_text", job_id, lambda _: _TRACEBACK)
+        return text
 
     async def cancel(self, job_id: str) -> CancelReply:
         """Cancel one job."""
-        return await self._request("cancel", job_id, lambda: self._cancel(job_id))
-
-    async def _request(self, call: Call, what: str, effect: Callable[[], T]) -> T:
-        nth = self.count(call)
-        self.ledger.append((anyio.current_time(), call, what))
-        fault = next((f for f in self.faults if (f.call, f.nth) == (call, nth)), None)
-        await anyio.sleep(self.latency / 2)
-        if fault is not None and fault.error is not None and not fault.after:
-            await anyio.sleep(fault.delay)
-            raise fault.error()
-        reply = effect()
-        await anyio.sleep(self.latency / 2 + (fault.delay if fault else 0.0))
-        if fault is not None and fault.error is not None:
-            raise fault.error()
+        reply: CancelReply = await self._request(
+            "cancel", job_id, lambda now: self._cancel(job_id, now)
+        )
         return reply
 
-    def _create(self, request: SubmitRequest) -> str:
+    # --- one request -----------------------------------------------------------------------------
+
+    async def _request(self, call: Call, what: str, effect: Callable[[float], Any]) -> Any:
+        now = anyio.current_time()
+        fault = self._fault(call)
+        request = Request(now, call, what, process_name(), len(self.ledger))
+        self.ledger.append(request)
+        arrives = now + self.latency / 2
+        if fault is None or fault.spares_effect:
+            self._wire.put(arrives + (fault.late if fault else 0.0), _Message(request, effect))
+        try:
+            await self._answer(request, arrives, fault)
+        except anyio.get_cancelled_exc_class():
+            if not self.cut_lands:
+                self.land(anyio.current_time())
+                self._wire.drop(lambda message: message.request is request)
+            raise
+        request.answered = anyio.current_time()
+        request.answer_order = next(self._answers)
+        if request.error is not None:
+            raise request.error
+        return request.answer
+
+    def _fault(self, call: Call) -> Fault | None:
+        if not self.faults:
+            return None
+        nth = self.count(call)
+        return next((fault for fault in self.faults if (fault.call, fault.nth) == (call, nth)), None)
+
+    async def _answer(self, request: Request, arrives: float, fault: Fault | None) -> None:
+        """Return when the sender is told, with what it is told in the request."""
+        delay = fault.delay if fault else 0.0
+        if fault is not None and fault.error is not None:
+            await anyio.sleep(self.latency + delay)
+            request.error = fault.error()
+            return
+        await anyio.sleep(arrives + (fault.late if fault else 0.0) - anyio.current_time())
+        self.land(anyio.current_time())
+        await anyio.sleep(self.latency / 2 + delay)
+
+    def _carry_out(self, message: _Message, now: float) -> None:
+        request = message.request
+        request.landed = now
+        try:
+            request.answer = message.effect(now)
+        except RejectedError as error:
+            request.error = error
+
+    # --- effects -----------------------------------------------------------------------------------
+
+    def _create(self, request: SubmitRequest, now: float) -> str:
+        number = next(self._ids)
+        outcome = self.outcomes[number] if number < len(self.outcomes) else self._default()
         job = SimulatedJob(
-            job_id=f"job{next(self._ids)}",
+            job_id=f"job{number}",
             tag=request.tag,
-            created=anyio.current_time(),
-            queue_seconds=self.queue_seconds,
-            run_seconds=self.run_seconds,
-            ends_as=self.ends_as,
+            created=now,
+            queue_seconds=outcome.queue_seconds,
+            run_seconds=outcome.run_seconds,
+            ends_as=outcome.ends_as,
+            outruns_cancel=outcome.outruns_cancel,
         )
         self.jobs[job.job_id] = job
         return job.job_id
+
+    def _default(self) -> Outcome:
+        return Outcome(
+            queue_seconds=self.queue_seconds,
+            run_seconds=self.run_seconds,
+            ends_as=self.ends_as,
+            outruns_cancel=self.outruns_cancel,
+        )
 
     def _job(self, job_id: str) -> SimulatedJob:
         try:
@@ -158,8 +222,8 @@ class SimulatedService:
         except KeyError:
             raise RejectedError("no such job", status=_NOT_FOUND) from None
 
-    def _snapshot(self, job: SimulatedJob) -> Snapshot:
-        status = None if job.raw_status else job.status(anyio.current_time())
+    def _snapshot(self, job: SimulatedJob, now: float) -> Snapshot:
+        status = None if job.raw_status else job.status(now)
         return Snapshot(
             job_id=job.job_id,
             status=status,
@@ -167,19 +231,22 @@ class SimulatedService:
             tags=(job.tag,),
         )
 
-    def _with_tag(self, tag: str) -> list[Snapshot]:
-        oldest = anyio.current_time() - self.listing_lag
+    def _with_tag(self, tag: str, now: float) -> list[Snapshot]:
         jobs = [job for job in self.jobs.values() if job.tag == tag]
-        return [self._snapshot(job) for job in jobs if job.created <= oldest]
+        oldest = now - self.listing_lag
+        return [self._snapshot(job, now) for job in jobs if job.created <= oldest]
 
-    def _cancel(self, job_id: str) -> CancelReply:
+    def _cancel(self, job_id: str, now: float) -> CancelReply:
         job = self.jobs.get(job_id)
         if job is None:
             return CancelReply.NOT_FOUND
         job.cancels += 1
-        now = anyio.current_time()
         if job.status(now).is_final:
             return CancelReply.NOT_CANCELLABLE
-        if not self.outruns_cancel:
+        job.is_accepted = True
+        if not job.outruns_cancel:
             job.cancelled_at = now
         return CancelReply.ACCEPTED
+
+
+_TRACEBACK = "Traceback: it failed"
