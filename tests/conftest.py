@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio.testing
 
+from qawait.emulator.process import running
 from qawait.testing import VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from qawait.emulator import Emulator
 
 REAL_LOOPS = ["asyncio", "uvloop", "trio"]
 VIRTUAL_LOOPS = ["virtual-asyncio", "virtual-trio"]
@@ -36,3 +45,25 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
             return "trio", {}
         case name:
             return "asyncio", {"use_uvloop": name == "uvloop"}
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the journal of each test, and of the programs it starts, in a folder of its own."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("QAWAIT_STATE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def started() -> Iterator[Emulator]:
+    """Run one emulator in a process of its own."""
+    with running(backends=("fez", "manila"), seed=7) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emu(started: Emulator) -> Emulator:
+    """Give a test the emulator as at its start."""
+    started.reset()
+    return started

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import time
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from anyio.lowlevel import current_token
 
 from qawait import limits
-from qawait.errors import ConfigError
+from qawait.errors import ConfigError, GuardianError
+from qawait.guard import recovery
+from qawait.guard.assembly import journal_path
+from qawait.guard.watchdog import Watchdog
 from qawait.ibm.backends import Backends
 from qawait.ibm.listing import JobListing
 from qawait.ibm.wire.jobs import JobFilter
@@ -35,10 +39,30 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from datetime import datetime
 
+    from qawait.guard.assembly import Protection
+    from qawait.guard.guardian import Guardian
+    from qawait.guard.journal import Row
+    from qawait.guard.recovery import LeftBehind, Policy
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
     from qawait.runner import Prepare
     from qawait.types import OnCancel, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """What a client is opened with.
+
+    `protect` makes what outlives the process, given the tag on all of the client's
+    jobs; `None` where the service ends with the process. `is_mine` tells whether
+    a journal's row is of this client's account.
+    """
+
+    protect: Callable[[str], Protection] | None
+    is_mine: Callable[[Row], bool]
+    on_cancel: OnCancel = "cancel"
+    schedule: PollSchedule = field(default_factory=PollSchedule)
+    clean_up: Callable[[], Awaitable[object]] | None = None
 
 
 class Client(Runner):
@@ -48,41 +72,30 @@ class Client(Runner):
     applies the policy of each job that is still live, then closes connections.
     """
 
-    def __init__(
-        self,
-        service: IBMService,
-        *,
-        on_cancel: OnCancel,
-        schedule: PollSchedule | None,
-        clean_up: Callable[[], Awaitable[object]] | None,
-    ) -> None:
+    def __init__(self, service: IBMService, options: ClientOptions) -> None:
         self._service = service
-        self._on_cancel = on_cancel
-        self._clean_up = clean_up
+        self._options = options
         self._loop = current_token()
+        self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
         draw = random.Random().random  # noqa: S311 - jitter is no secret
         self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all)
-        self._poller = Poller(service, schedule or PollSchedule(), draw)
+        self._poller = Poller(service, options.schedule, draw)
         self._shared = Shared(service, self._host, self._poller, self._calls)
+        self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
+        self._protection: Protection | None = None
         self._backends = Backends(service, self._calls)
         self._owned: set[Driver] = set()
         self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
         self._is_closing = False
 
     @classmethod
-    async def open(
-        cls,
-        service: IBMService,
-        *,
-        on_cancel: OnCancel,
-        schedule: PollSchedule | None,
-        clean_up: Callable[[], Awaitable[object]] | None = None,
-    ) -> Self:
+    async def open(cls, service: IBMService, options: ClientOptions) -> Self:
         """Return a client that is ready."""
-        client = cls(service, on_cancel=on_cancel, schedule=schedule, clean_up=clean_up)
+        client = cls(service, options)
         await client._host.start()
-        client._host.start_soon(client._poller.run)
+        client._host.keep_running(client._poller.run)
+        client._host.keep_running(client._watchdog.run)
         return client
 
     def __repr__(self) -> str:
@@ -163,7 +176,31 @@ class Client(Runner):
         """
         self._check_usable()
         check_policy(on_cancel)
-        return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._on_cancel)
+        return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._options.on_cancel)
+
+    async def recover(self, policy: Policy = "cancel") -> list[LeftBehind]:
+        """Settle what earlier programs of this user left behind on this instance.
+
+        `policy` is `"cancel"`, `"attach"` (the jobs become this client's again,
+        each with its own policy) or `"list"`. Jobs of programs that still run,
+        or whose guardian does, are not touched.
+
+        Raises:
+            QawaitError: the service cannot be asked.
+        """
+        self._check_usable()
+        if policy not in ("cancel", "attach", "list"):
+            raise ConfigError(f'policy must be "cancel", "attach" or "list", not {policy!r}')
+
+        async def settle(row: Row) -> LeftBehind:
+            return await recovery.settle(
+                row, policy, service=self._service, calls=self._calls, take=self._take
+            )
+
+        return await recovery.recover(journal_path(), self._options.is_mine, settle)
+
+    def _take(self, snapshot: Snapshot, row: Row) -> None:
+        self._attached(snapshot, "detach" if row.on_cancel == "detach" else "cancel")
 
     # --- backends --------------------------------------------------------------------------------
 
@@ -210,6 +247,7 @@ class Client(Runner):
         """Close as `aclose` does, because of `error`, which gets a note about each job."""
         self._is_closing = True
         absorbed = await caller.leave(self._owned, error)
+        self._note_what_goes_on()
         later = await outlast(
             self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS
         )
@@ -217,12 +255,20 @@ class Client(Runner):
         if error is None and absorbed is not None:
             raise absorbed
 
+    def _note_what_goes_on(self) -> None:
+        if self._protection is not None:
+            for driver in self._owned:
+                if driver.on_cancel == "detach" and not driver.is_ended:
+                    self._protection.guard.leave_running(driver)
+
     async def _close_all(self) -> None:
         try:
             await self._service.aclose()
         finally:
-            if self._clean_up is not None:
-                await self._clean_up()
+            if self._protection is not None:
+                await self._protection.close()
+            if self._options.clean_up is not None:
+                await self._options.clean_up()
 
     def _check_usable(self) -> None:
         if self._is_closing:
@@ -243,6 +289,7 @@ class Client(Runner):
     ) -> Driver:
         """Prepare and submit one job; return its driver once there is an id."""
         self._check_usable()
+        self._protect()
         progress = _Progress(options.on_update)
 
         async def target() -> Backend:
@@ -257,8 +304,8 @@ class Client(Runner):
             program=program.name,
             backend=described.name,
             params=program.params,
-            tag=new_tag(),
-            tags=tuple(options.tags),
+            tag=_new_tag("qawait-"),
+            tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time,
             private=options.private,
         )
@@ -266,7 +313,7 @@ class Client(Runner):
         driver = Driver(
             self._shared,
             request,
-            on_cancel=options.on_cancel or self._on_cancel,
+            on_cancel=options.on_cancel or self._options.on_cancel,
             delivers=delivers,
         )
         if options.on_update is not None:
@@ -279,6 +326,20 @@ class Client(Runner):
         self._by_id[driver.job_id] = driver
         return driver
 
+    def _protect(self) -> None:
+        """Begin to make what outlives this process, once there is something to outlive it."""
+        if self._protection is not None or self._options.protect is None:
+            return
+        self._protection = self._options.protect(self._tag)
+        guard, guardian = self._protection.guard, self._protection.guardian
+        self._shared.keeper = guard
+        self._service.tokens.on_token = guard.push_token
+        if self._service.tokens.current is not None:
+            guard.push_token(self._service.tokens.current)
+        if guardian is not None:
+            self._watchdog.guardian = guardian
+            self._host.start_soon(lambda: _started(guardian))
+
     def _own(self, driver: Driver) -> None:
         self._owned.add(driver)
         driver.on_end(self._owned.discard)
@@ -286,11 +347,13 @@ class Client(Runner):
     def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
         driver = self._by_id.get(snapshot.job_id)
         if driver is None:
+            if on_cancel == "cancel":
+                self._protect()
             driver = Driver(self._shared, None, on_cancel=on_cancel)
-            driver.attach(snapshot)
             self._by_id[snapshot.job_id] = driver
             if on_cancel == "cancel":
                 self._own(driver)
+            driver.attach(snapshot)
         return Job(driver)
 
 
@@ -335,6 +398,10 @@ class _Progress:
         self._stream.publish(Update(stage=stage, time=time.time()))
 
 
-def new_tag() -> str:
-    """Return a tag that no other submit has."""
-    return f"qawait-{secrets.token_hex(12)}"
+async def _started(guardian: Guardian) -> None:
+    with contextlib.suppress(GuardianError):  # the submit that needs it raises it
+        await guardian.started()
+
+
+def _new_tag(prefix: str) -> str:
+    return f"{prefix}{secrets.token_hex(12)}"

@@ -135,6 +135,8 @@ JOURNAL_BUSY_SECONDS: Final = 2.0
 """How long a write waits for another program's."""
 JOURNAL_KEEP_UP_SECONDS: Final = 2.0
 """How long a submit waits for its intent to be on disk, and closing for the last rows."""
+JOURNAL_IDLE_SECONDS: Final = 1.0
+"""How often the writing thread looks whether the event loop is still there."""
 JOURNAL_KEEP_SECONDS: Final = 7 * 86_400.0
 """How long the row of a job that has ended is kept."""
 
@@ -167,3 +169,22 @@ EXPANSION_FREE_BYTES: Final = 256 * 2**20
 """What a result may decompress to however small it is: 10 million shots without noise."""
 EXPANSION_RATIO: Final = 200
 """Beyond that, decompressed bytes per byte transferred; noisy shots reach 2, smooth arrays 20."""
+
+# --- the guardian ------------------------------------------------------------------------------
+
+GUARDIAN_SECONDS: Final = 60.0
+"""How long a guardian tries to settle what its parent left live when it died."""
+GUARDIAN_START_SECONDS: Final = 10.0
+"""How long a new guardian may take until it listens; it takes 20 ms on an idle machine."""
+GUARDIAN_FLUSH_SECONDS: Final = 5.0
+"""How long a guardian may take nothing out of its pipe before it is replaced."""
+GUARDIAN_CLOSE_SECONDS: Final = 1.0
+"""How long closing waits for a guardian to end; one that settles jobs goes on without us."""
+GUARDIAN_REAP_SECONDS: Final = 0.002
+"""The pause between two looks whether a process whose pipe has ended has ended too."""
+GUARDIAN_PIPE_BYTES: Final = 2**20
+"""The size asked for the pipe, the most Linux gives without privilege: 10,000 messages."""
+GUARDIAN_WRITE_BYTES: Final = 64 * 2**10
+"""How much is written into the pipe at once."""
+GUARDIAN_BACKLOG_BYTES: Final = 4 * 2**20
+"""How much may wait for the pipe before the guardian counts as hung and is replaced."""

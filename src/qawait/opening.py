@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from qawait.client import Client
+from qawait.client import Client, ClientOptions
+from qawait.guard.assembly import Protection, journal_path
+from qawait.guard.where import Where
 from qawait.ibm.account import resolve_account
 from qawait.ibm.codec.decode import decode
-from qawait.ibm.service import IBMService
+from qawait.ibm.service import IBMService, plain_headers
+from qawait.jobs.schedule import PollSchedule
 from qawait.runner import check_policy
 
 if TYPE_CHECKING:
@@ -19,11 +23,10 @@ if TYPE_CHECKING:
 
     from qawait.emulator.handle import Emulator
     from qawait.ibm.account import Account
-    from qawait.jobs.schedule import PollSchedule
     from qawait.types import OnCancel
 
 
-def connect(
+def connect(  # noqa: PLR0913 - keywords, each with a default
     *,
     token: str | None = None,
     instance: str | None = None,
@@ -33,6 +36,7 @@ def connect(
     filename: str | Path | None = None,
     on_cancel: OnCancel = "cancel",
     schedule: PollSchedule | None = None,
+    guardian: bool = True,
 ) -> Opening:
     """Open a client on IBM Quantum, by `async with` or by `await`.
 
@@ -41,6 +45,9 @@ def connect(
     `IAM_URL`. `token` is an API key and `instance` a CRN. A `url` that has a path
     is the API's base as it stands. `name` and `filename` choose a saved account.
     `on_cancel` is the policy of jobs that name none.
+
+    With the first submit a small process is started, the guardian, which cancels
+    this client's jobs if this process dies; `guardian=False` goes without it.
 
     Raises:
         ConfigError: something given, saved or set is wrong; nothing has been sent.
@@ -57,7 +64,7 @@ def connect(
 
     async def open_() -> Client:
         service = IBMService(account, decode=decode)
-        return await Client.open(service, on_cancel=on_cancel, schedule=schedule)
+        return await Client.open(service, _options(account, on_cancel, schedule, guardian=guardian))
 
     return Opening(open_)
 
@@ -76,7 +83,8 @@ def local(
 
     The service runs in a process beside this one and executes circuits for real
     with Aer, on snapshots of IBM's `backends`: ideally, or with their `noise`.
-    Jobs wait `queue_seconds` and run at least `run_seconds`. It ends with the client.
+    Jobs wait `queue_seconds` and run at least `run_seconds`. It ends with the client,
+    so nothing outlives it and no guardian is needed.
 
     Raises:
         ConfigError: the extra `local` is not installed, or an option is wrong.
@@ -96,18 +104,37 @@ def local(
         try:
             account = _account_of(embedded.emulator)
             service = IBMService(account, decode=decode)
-            return await Client.open(
-                service,
-                on_cancel=on_cancel,
-                schedule=schedule,
-                clean_up=lambda: process.stop(embedded),
-            )
+            options = _options(account, on_cancel, schedule, guardian=False)
+            options = replace(options, protect=None, clean_up=lambda: process.stop(embedded))
+            return await Client.open(service, options)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await process.stop(embedded)
             raise
 
     return Opening(open_)
+
+
+def _options(
+    account: Account, on_cancel: OnCancel, schedule: PollSchedule | None, *, guardian: bool
+) -> ClientOptions:
+    def protect(client_tag: str) -> Protection:
+        where = Where(
+            url=account.url,
+            headers=plain_headers(account),
+            client_tag=client_tag,
+            ca_file=account.ca_file,
+            proxy=account.proxy,
+            journal=journal_path(),
+        )
+        return Protection(where, instance=account.instance, with_guardian=guardian)
+
+    return ClientOptions(
+        protect=protect,
+        is_mine=lambda row: (row.url, row.instance) == (account.url, account.instance),
+        on_cancel=on_cancel,
+        schedule=schedule or PollSchedule(),
+    )
 
 
 def _account_of(emulator: Emulator) -> Account:

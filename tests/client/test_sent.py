@@ -10,6 +10,7 @@ import pytest
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import RuntimeDecoder
 
+from qawait import limits
 from support.open import opened
 from support.recorded import exchange
 
@@ -49,10 +50,10 @@ def same(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-def without_own_tag(body: dict[str, Any]) -> dict[str, Any]:
-    """Take away the one tag that is qawait's, by which a lost submit is found."""
+def without_own_tags(body: dict[str, Any]) -> dict[str, Any]:
+    """Take away the two tags that are qawait's: one names the submit, one the client."""
     tags = [tag for tag in body.get("tags", []) if not tag.startswith("qawait-")]
-    assert len(body["tags"]) == len(tags) + 1
+    assert len(body["tags"]) == len(tags) + limits.OWN_TAGS
     return {**body, "tags": tags} if tags else {k: v for k, v in body.items() if k != "tags"}
 
 
@@ -69,7 +70,7 @@ async def test_a_sampler_job_is_posted_as_by_ibms_client(emu: Emulator) -> None:
             tags=["t1", "demo"],
             max_execution_time=60,
         )
-    ours = without_own_tag(posted(emu))
+    ours = without_own_tags(posted(emu))
     theirs.pop("log_level")  # the real client's caller had asked for INFO
     ours.pop("log_level", None)
     assert same(ours, theirs)
@@ -85,7 +86,7 @@ async def test_an_estimator_job_is_posted_as_by_ibms_client(emu: Emulator) -> No
         )
         observable = SparsePauliOp(list(observables), list(observables.values()))
         await estimator.submit((circuit, observable, values, precision))
-    ours = without_own_tag(posted(emu))
+    ours = without_own_tags(posted(emu))
     theirs.pop("log_level")
     ours.pop("log_level", None)
     assert same(ours, theirs)

@@ -242,13 +242,8 @@ class IBMService:
         return await self._transport.send(request, self._headers(fresh), on_sending=on_sending)
 
     def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
-        return {
-            "Authorization": Secret(f"Bearer {token.reveal()}"),
-            "Service-CRN": self._account.instance,
-            "IBM-API-Version": API_VERSION,
-            "User-Agent": _AGENT,
-            "X-Qx-Client-Application": _AGENT,
-        }
+        bearer = Secret(f"Bearer {token.reveal()}")
+        return {"Authorization": bearer, **plain_headers(self._account)}
 
     async def _object(self, call: Request) -> dict[str, Any]:
         return backends.parse_object(await self._call(call), call, hide=self._secrets)
@@ -256,6 +251,16 @@ class IBMService:
     async def _do(self, call: Request, job_id: str) -> None:
         with _about(job_id=job_id):
             jobs.parse_done(await self._call(call), call, hide=self._secrets)
+
+
+def plain_headers(account: Account) -> dict[str, str]:
+    """Return the headers of every request that are no secret."""
+    return {
+        "Service-CRN": account.instance,
+        "IBM-API-Version": API_VERSION,
+        "User-Agent": _AGENT,
+        "X-Qx-Client-Application": _AGENT,
+    }
 
 
 def _context(account: Account) -> ssl.SSLContext | None:

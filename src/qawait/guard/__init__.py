@@ -1,0 +1,1 @@
+"""What outlives this process: the journal, the watchdog and the guardian."""

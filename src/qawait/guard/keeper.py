@@ -1,0 +1,156 @@
+"""Tells journal and guardian of each job's life: one truth for whoever has to settle it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from qawait.guard.journal import Row
+from qawait.jobs.lifecycle import CancelState, JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from qawait.guard.guardian import Guardian
+    from qawait.guard.journal import Journal
+    from qawait.guard.owner import Owner
+    from qawait.jobs.driver import Driver
+    from qawait.secret import Secret
+
+DETACHED = "DETACHED"
+"""The outcome of a job that its client left running on purpose."""
+
+
+class Guard:
+    """The `Keeper` of one client.
+
+    The journal takes down every job; the guardian is told only of those that are
+    to be cancelled when this process dies. `journal` and `guardian` are `None`
+    where the user goes on without.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        instance: str,
+        owner: Owner | None,
+        journal: Journal | None,
+        guardian: Guardian | None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.journal = journal
+        self.guardian = guardian
+        self._url = url
+        self._instance = instance
+        self._owner = owner
+        self._wall_clock = wall_clock
+        self._open: set[Driver] = set()
+        self._token: Secret | None = None
+
+    async def intend(self, driver: Driver) -> None:
+        """Return once the intent is on disk and with the guardian.
+
+        Raises:
+            GuardianError: the guardian cannot be started.
+        """
+        if driver.on_cancel == "cancel":
+            self._open.add(driver)
+            await self._entrust(driver)
+        if self.journal is not None:
+            await self.journal.keep(self._row(driver))
+
+    async def _entrust(self, driver: Driver) -> None:
+        if self.guardian is not None:
+            await self.guardian.started()
+            self.guardian.tell({"open": {"tag": key_of(driver), "id": None}})
+            await self.guardian.flush()
+
+    def note(self, driver: Driver) -> None:
+        """Take down where the job and its cancel are now."""
+        if driver.state.job is JobState.SUBMITTING and driver.state.submits == 1:
+            return  # `intend` is about to
+        if driver.request is None and driver.on_cancel == "detach":
+            return  # somebody else's job, which nobody asked us to settle
+        if self.journal is not None:
+            self.journal.put(self._row(driver))
+        if driver.on_cancel == "cancel":
+            self._tell(driver)
+
+    def leave_running(self, driver: Driver) -> None:
+        """Take down that a live job goes on although its client ends."""
+        if self.journal is not None and driver.request is not None:
+            self.journal.put(self._row(driver, outcome=DETACHED))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the guardian has nothing left to settle."""
+        return not self._open
+
+    def push_token(self, token: Secret) -> None:
+        """Give the guardian the token that is valid now."""
+        self._token = token
+        if self.guardian is not None:
+            self.guardian.push_token(token)
+
+    def replay(self) -> Iterator[dict[str, Any]]:
+        """Return all that a new guardian has to be told."""
+        if self._token is not None:
+            yield {"token": self._token.reveal()}
+        for driver in tuple(self._open):
+            tag = key_of(driver)
+            yield {"open": {"tag": tag, "id": driver.state.job_id}}
+            if driver.state.cancel is not CancelState.NONE:
+                yield {"cancel": {"tag": tag, "state": driver.state.cancel.value}}
+
+    def _tell(self, driver: Driver) -> None:
+        self._open.add(driver)
+        for message in _messages(driver):
+            if "close" in message:
+                self._open.discard(driver)
+            if self.guardian is not None:
+                self.guardian.tell(message)
+
+    def _row(self, driver: Driver, *, outcome: str | None = None) -> Row:
+        state = driver.state
+        if is_settled(driver):
+            outcome = state.job.value
+        return Row(
+            tag=key_of(driver),
+            owner=self._owner.name if self._owner else "",
+            url=self._url,
+            instance=self._instance,
+            backend=driver.request.backend if driver.request else "",
+            on_cancel=driver.on_cancel,
+            intended=self._wall_clock(),
+            job_id=state.job_id,
+            cancel=state.cancel.value,
+            outcome=outcome,
+            ended=self._wall_clock() if outcome else None,
+        )
+
+
+def key_of(driver: Driver) -> str:
+    """Return what journal and guardian know a job by: its submit's tag, or its id."""
+    return driver.tag or f"id:{driver.job_id}"
+
+
+def is_settled(driver: Driver) -> bool:
+    """Whether there is certainly nothing left to settle.
+
+    A job that was looked for in vain may still be running: it stays open.
+    """
+    return driver.is_ended and driver.state.job is not JobState.LOST
+
+
+def _messages(driver: Driver) -> Iterator[dict[str, Any]]:
+    tag, state = key_of(driver), driver.state
+    if is_settled(driver):
+        yield {"close": {"tag": tag}}
+        return
+    if driver.request is None:
+        yield {"open": {"tag": tag, "id": state.job_id}}
+    elif state.job_id is not None:
+        yield {"live": {"tag": tag, "id": state.job_id}}
+    if state.cancel in (CancelState.SENT, CancelState.UNKNOWN, CancelState.ACKED):
+        yield {"cancel": {"tag": tag, "state": state.cancel.value}}
