@@ -9,6 +9,7 @@ usage: qawait COMMAND [options]
 
 commands:
   emulator   run a local Qiskit Runtime service
+  recover    settle the jobs that earlier programs left behind
 
 `qawait COMMAND --help` tells the options of each."""
 
@@ -20,6 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
         from qawait.emulator.cli import main as emulator
 
         return emulator(given[1:])
+    if given and given[0] == "recover":
+        from qawait.console.recover import main as recover
+
+        return recover(given[1:])
     asked_for_help = given[:1] in (["--help"], ["-h"])
     print(_USAGE, file=sys.stdout if asked_for_help else sys.stderr)
     return 0 if asked_for_help else 2

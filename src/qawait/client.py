@@ -306,7 +306,7 @@ class Client(Runner):
             params=program.params,
             tag=_new_tag("qawait-"),
             tags=(*options.tags, self._tag),
-            max_execution_time=options.max_execution_time,
+            max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
         )
         self._check_usable()

@@ -65,6 +65,8 @@ OWN_TAGS: Final = 2
 """Tags of a job that qawait uses itself: one names the submit, one the client."""
 MAX_EXECUTION_SECONDS: Final = 10_800
 """The longest execution time the service accepts."""
+DEFAULT_EXECUTION_SECONDS: Final = 3_600
+"""The `max_execution_time` of a job that names none: the last guard against one that runs on."""
 LIST_PAGE: Final = 200
 """Jobs in one page of a listing, the most the service gives."""
 

@@ -87,6 +87,7 @@ async def test_an_estimator_job_is_posted_as_by_ibms_client(emu: Emulator) -> No
         observable = SparsePauliOp(list(observables), list(observables.values()))
         await estimator.submit((circuit, observable, values, precision))
     ours = without_own_tags(posted(emu))
+    assert ours.pop("cost") == limits.DEFAULT_EXECUTION_SECONDS  # the real client set no limit
     theirs.pop("log_level")
     ours.pop("log_level", None)
     assert same(ours, theirs)

@@ -1,0 +1,95 @@
+"""Starting programs that are to be stopped, and judging what became of their jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qawait.emulator import Emulator
+
+VICTIM = Path(__file__).with_name("victim.py")
+LONG = 600.0
+
+
+class Program:
+    """A program of its own that submits jobs to the emulator."""
+
+    def __init__(self, emu: Emulator, how: str, jobs: int) -> None:
+        self._emu = emu
+        self.jobs = jobs
+        self.process = subprocess.Popen(
+            [sys.executable, str(VICTIM), how, str(jobs)],
+            env={**os.environ, **emu.env, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def wait_submitted(self) -> list[str]:
+        """Return the ids of its jobs, once all have one."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().split()
+
+    def wait_posting(self, within: float = 20.0) -> None:
+        """Return once its first submit has reached the service."""
+        until(lambda: bool(self._emu.ledger("POST", "/jobs")), within)
+
+    def stop(self, number: int, *, times: int = 1) -> None:
+        """Send a signal, once or more."""
+        for _ in range(times):
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+            time.sleep(0.005 if times > 1 else 0)
+
+    def close(self) -> None:
+        """End whatever of it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def program(emu: Emulator, how: str = "wait", jobs: int = 1) -> Iterator[Program]:
+    """Run a program whose jobs go on for ever, and end it afterwards."""
+    emu.script(outcome="complete", run_seconds=LONG, times=None)
+    started = Program(emu, how, jobs)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def until(reached: object, within: float) -> None:
+    """Return once `reached()`; fail after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not reached():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def assert_settled(emu: Emulator, *, jobs: int | None = None, within: float = 15.0) -> None:
+    """Check that no job runs on, and that each was cancelled exactly once."""
+    until(lambda: not emu.live() and (jobs is None or len(emu.jobs()) == jobs), within)
+    assert [job.cancels for job in emu.jobs()] == [1] * len(emu.jobs())
+
+
+def guardians(parent: int) -> list[int]:
+    """Return the guardian processes of a program."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"guardian_main" in b" ".join(command) and str(parent).encode() in command:
+                found.append(int(folder.name))
+    return found
