@@ -79,7 +79,7 @@ class Client(Runner):
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
         draw = random.Random().random  # noqa: S311 - jitter is no secret
         self._calls = Calls(draw)
-        self._host = TaskHost(clean_up=self._close_all)
+        self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._poller = Poller(service, options.schedule, draw)
         self._shared = Shared(service, self._host, self._poller, self._calls)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
@@ -260,6 +260,11 @@ class Client(Runner):
             for driver in self._owned:
                 if driver.on_cancel == "detach" and not driver.is_ended:
                     self._protection.guard.leave_running(driver)
+
+    def _entrust(self) -> None:
+        """Leave what is live to the guardian: the loop is being ended under us."""
+        if self._protection is not None and self._protection.guardian is not None:
+            self._protection.guardian.let_go()
 
     async def _close_all(self) -> None:
         try:

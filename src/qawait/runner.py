@@ -31,7 +31,8 @@ class JobKeywords(TypedDict, total=False):
     """What every submit and run takes beside its circuits, by keyword.
 
     `tags` are the user's own; `max_execution_time` is in seconds of quantum
-    processor time, an hour unless given; a `private` job's result can be read once and its input never.
+    processor time, an hour unless given; a `private` job's result can be read
+    once and its input never.
     `on_cancel` says what becomes of the remote job when nobody waits for it any
     more; `on_update` is called with every update, from the first stage on.
     """

@@ -35,17 +35,13 @@ class Service:
     def __init__(self, orders: dict[str, Any]) -> None:
         self._url = urllib.parse.urlsplit(orders["url"])
         self._headers = {**orders["headers"], "Authorization": f"Bearer {orders['token']}"}
+        self._body = orders["body"]
         self._client_tag = orders["client_tag"]
 
     def begin(self, tag: str) -> http.client.HTTPConnection:
         """Send a submit without waiting for its answer."""
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port)
-        body = {
-            "program_id": "sampler",
-            "backend": "ibm_manila",
-            "params": {"pubs": [], "version": 2},
-            "tags": [tag, self._client_tag],
-        }
+        body = {**self._body, "tags": [tag, self._client_tag]}
         connection.request("POST", f"{self._url.path}/jobs", json.dumps(body), self._headers)
         return connection
 
@@ -58,8 +54,7 @@ class Service:
 
 
 def wait() -> NoReturn:
-    """Do nothing until killed; a Ctrl-C ends it at once."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Do nothing until killed."""
     while True:
         time.sleep(LONG_SECONDS)
 
@@ -92,6 +87,9 @@ DEEDS: dict[str, Callable[[], object]] = {
 
 async def main() -> None:
     """Carry out the orders."""
+    if threading.current_thread() is threading.main_thread():
+        # A Ctrl-C is to end it at once, as a second one does where the first is being handled.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     orders = json.loads(sys.stdin.readline())
     service = Service(orders)
     where = Where(
@@ -115,7 +113,8 @@ async def main() -> None:
     await guardian.flush()
     if orders["fork"]:
         said["child"] = {"c": fork_in_c, "python": fork_in_python}[orders["fork"]]()
-    print(json.dumps(said), flush=True)
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
     DEEDS[orders["deed"]]()
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import qawait.guard.guardian_main
 from qawait.guard.guardian import Where
+from support.emulated import submit_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from qawait.emulator import Emulator
-
     from support.emulated import Api
 
 PROGRAM = qawait.guard.guardian_main.__file__
@@ -123,12 +124,13 @@ class Parent:
 def parent(emu: Emulator, api: Api, *options: str, **orders: Any) -> Iterator[Parent]:
     """Run a program that has submitted jobs and has a guardian; see `guarded.py`."""
     api.credentials()
-    given = {
+    given: dict[str, Any] = {
         "url": emu.url,
         "headers": headers_of(emu),
         "client_tag": CLIENT_TAG,
         "token": api.token,
         "journal": None,
+        "body": submit_body(),
         "tags": [],
         "posting": None,
         "fork": None,
@@ -138,7 +140,6 @@ def parent(emu: Emulator, api: Api, *options: str, **orders: Any) -> Iterator[Pa
         [sys.executable, "-P", str(_GUARDED), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
         assert process.stdin is not None
@@ -173,3 +174,41 @@ def until(look: Callable[[], Any], within: float = 10.0) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     return seen
+
+
+def submit(api: Api, tag: str) -> str:
+    """Submit a job as a client whose jobs the guardian knows."""
+    return api.submit(tags=[tag, CLIENT_TAG])
+
+
+def finished(emu: Emulator, api: Api, tag: str) -> str:
+    """Submit a job, let it end as it does, and return its id."""
+    emu.release()
+    job_id = submit(api, tag)
+    emu.wait_for(job_id, "Completed", "Failed", "Cancelled")
+    emu.hold()
+    return job_id
+
+
+def requests(emu: Emulator) -> list[str]:
+    """Return the requests about jobs, after the submits."""
+    entries = emu.ledger()
+    asked = [f"{entry.method} {entry.route}" for entry in entries]
+    return [one for one in asked if "/jobs" in one and one != "POST /jobs"]
+
+
+def make_journal(path: Path, *tags: str) -> None:
+    """Make a journal with a row for each tag."""
+    with contextlib.closing(sqlite3.connect(path)) as journal, journal:
+        journal.execute(
+            "CREATE TABLE jobs(tag TEXT PRIMARY KEY, job_id TEXT, cancel TEXT, outcome TEXT,"
+            " ended REAL)"
+        )
+        journal.executemany("INSERT INTO jobs(tag, cancel) VALUES(?, 'NONE')", [(t,) for t in tags])
+
+
+def rows(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Return a journal's rows by tag, without times."""
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        found = journal.execute("SELECT tag, job_id, cancel, outcome FROM jobs").fetchall()
+    return {tag: tuple(rest) for tag, *rest in found}

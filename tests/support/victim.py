@@ -29,7 +29,7 @@ async def submit(client: qawait.Client, jobs: int) -> list[qawait.Job[Any]]:
             group.create_task(client.submit_program("sampler", PARAMS, backend="ibm_manila"))
             for _ in range(jobs)
         ]
-    print(*[task.result().id for task in tasks], flush=True)  # noqa: T201 - it is a program
+    print(*[task.result().id for task in tasks], flush=True)
     return [task.result() for task in tasks]
 
 

@@ -16,6 +16,7 @@ from qawait.guard.guardian import Guardian
 from qawait.guard.journal import Journal
 from qawait.guard.keeper import Guard
 from qawait.guard.owner import claim
+from qawait.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +63,9 @@ class Protection:
     async def close(self) -> None:
         """Write what is left to write, and end the guardian, which settles what is open."""
         if self.guard.journal is not None:
-            await anyio.to_thread.run_sync(self.guard.journal.close)
-        if self.guardian is not None:
+            with anyio.CancelScope(shield=True):
+                await in_thread(self.guard.journal.close)
+        if self.guardian is not None and not self.guardian.is_closed:
             await self.guardian.close()
         if self._owner is not None and self.guard.is_idle:
             self._owner.retire(state_folder())

@@ -28,6 +28,7 @@ import anyio
 from qawait import limits
 from qawait.errors import GuardianError
 from qawait.guard.where import Where
+from qawait.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -161,7 +162,8 @@ class Guardian:
             raise GuardianError("the guardian is closed")
         try:
             # Most of the 5-10 ms is spent waiting for the new process.
-            await anyio.to_thread.run_sync(self._spawn)
+            with anyio.CancelScope(shield=True):
+                await in_thread(self._spawn)
             self._introduce()
             await self._hear_ready()
             await self.flush()
@@ -370,7 +372,7 @@ if sys.platform == "win32":
     def _widen(_descriptor: int) -> None: ...
 
     async def _heard(descriptor: int) -> bytes:
-        return await anyio.to_thread.run_sync(os.read, descriptor, 64, abandon_on_cancel=True)
+        return await in_thread(lambda: os.read(descriptor, 64))
 
 else:
 

@@ -20,11 +20,11 @@ from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.guard.folder import check_file, make_private
+from qawait.threads import soon_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,8 +162,7 @@ class Journal:
     async def keep(self, row: Row) -> None:
         """Return when the row is on disk, or cannot be written, or has taken too long."""
         kept = anyio.Event()
-        token = current_token().native_token
-        soon = getattr(token, "call_soon_threadsafe", None) or token.run_sync_soon  # type: ignore[attr-defined]
+        soon = soon_in_loop()
 
         def then() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile

@@ -12,13 +12,12 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-import anyio
-
 from qawait.errors import QawaitError, RejectedError
 from qawait.guard import journal
 from qawait.guard.owner import taken_over
 from qawait.jobs.service import CancelReply
 from qawait.jobs.submitting import look_up
+from qawait.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,7 +63,7 @@ async def recover(
     Raises:
         QawaitError: the service cannot be asked.
     """
-    rows = [row for row in await anyio.to_thread.run_sync(journal.unsettled, path) if mine(row)]
+    rows = [row for row in await in_thread(lambda: journal.unsettled(path)) if mine(row)]
     found: list[LeftBehind] = []
     for owner in dict.fromkeys(row.owner for row in rows):
         with taken_over(path.parent, owner) as is_dead:
@@ -79,7 +78,7 @@ async def recover(
 
 async def _take_down(path: Path, left: LeftBehind) -> None:
     with contextlib.suppress(OSError, sqlite3.Error):
-        await anyio.to_thread.run_sync(journal.settle, path, left.tag, left.job_id, left.outcome)
+        await in_thread(lambda: journal.settle(path, left.tag, left.job_id, left.outcome))
 
 
 SETTLED: Final = frozenset({"attached", "cancelled", "already final", "never submitted"})

@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import anyio.to_thread
+from qawait.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ async def in_worker(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
     ensure_qiskit()
     call = partial(function, *args, **kwargs)
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    return await in_thread(call)
 
 
 async def inline_or_in_worker(function: Callable[..., T], *args: Any, inline: bool) -> T:

@@ -31,7 +31,10 @@ async def wait_identified(driver: Driver) -> None:
     Raises:
         QawaitError: there is no job, or nobody can tell.
     """
-    await _wait(driver, lambda: driver.state.job_id is not None or driver.is_ended)
+    def reached() -> bool:
+        return driver.state.job_id is not None or driver.is_ended or driver.trouble is not None
+
+    await _wait(driver, reached)
     if driver.state.job_id is None:
         raise driver.why_no_job()
 

@@ -16,6 +16,7 @@ import anyio
 
 from qawait import limits
 from qawait.errors import (
+    ConfigError,
     JobCancelledError,
     QawaitError,
     RejectedError,
@@ -109,6 +110,7 @@ class Driver:
         self._working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
         self.submission: Submission | None = None
+        shared.drivers.add(self)
 
     def __repr__(self) -> str:
         state = self.state
@@ -180,7 +182,7 @@ class Driver:
         self.disconnected_since = None
         self.trouble = self._unknown_status(snapshot)
         event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
-        self.apply(event, status=snapshot.status)
+        self.apply(event, job_id=snapshot.job_id, status=snapshot.status)
         self.publish()
 
     def missed(self, error: QawaitError) -> None:
@@ -198,6 +200,16 @@ class Driver:
         elif self.disconnected_since is None:
             self.disconnected_since = self.shared.wall_clock()
         self.publish()
+
+    def let_go(self) -> None:
+        """Tell whoever waits that the client is closed; the job is as it was."""
+        if self.is_ended:
+            return
+        closed = "the client was closed before the job had ended: attach to it with another one"
+        self.trouble = self.named(ConfigError(closed))
+        self.updates.close()
+        self._tell_ended()
+        self.changed.set()
 
     def rescue(self) -> bool:
         """Set the job going again if no task is at work where one has to be.
@@ -258,8 +270,9 @@ class Driver:
 
     def why_no_job(self) -> QawaitError:
         """Return the error that says why there is no remote job, or none to be seen."""
-        if self.error is not None:
-            return self.error
+        error = self.error or self.trouble
+        if error is not None:
+            return error
         return JobCancelledError("the job was cancelled before it was submitted", tag=self.tag)
 
     # --- moving ---------------------------------------------------------------------------------
@@ -300,6 +313,9 @@ class Driver:
 
     def _end(self) -> None:
         self.shared.poller.forget(self)
+        self._tell_ended()
+
+    def _tell_ended(self) -> None:
         listeners, self._ended = self._ended, []
         for listener in listeners:
             listener(self)

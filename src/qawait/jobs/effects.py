@@ -61,8 +61,14 @@ async def look_up(driver: Driver, request: SubmitRequest) -> None:
         driver.absent()
         return
     oldest, *doubles = found
-    driver.accepted(Event.FOUND, oldest.job_id)
+    if oldest.is_final:
+        driver.error = None
+        driver.seen(oldest)  # and not FOUND, which would send a cancel that was asked for meanwhile
+    else:
+        driver.accepted(Event.FOUND, oldest.job_id)
     for double in doubles:
+        if double.is_final:
+            continue
         _log.warning("a submit made job %s too; cancelling it", double.job_id)
         driver.start(partial(submitting.drop, service, calls, double.job_id))
 

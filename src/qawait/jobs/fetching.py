@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from qawait import limits
-from qawait.errors import ProtocolError, QawaitError
+from qawait.errors import ConfigError, ProtocolError, QawaitError
 from qawait.jobs.waiting import Signal
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class Fetch:
         """
         if self._result is _NOTHING:
             if not self._running:
-                self._running, self._error = True, None
                 self._host.start_soon(lambda: self._download(service))
+                self._running, self._error = True, None
             await self._changed.until(lambda: not self._running)
         if self._error is not None:
             raise self._error
+        if self._result is _NOTHING:
+            raise ConfigError("the client was closed during the download", job_id=self._job_id)
         return self._result
 
     async def _download(self, service: Service) -> None:

@@ -33,6 +33,7 @@ class TaskHost:
         self._group: anyio.abc.TaskGroup | None = None
         self._stop = anyio.Event()
         self._stopped = anyio.Event()
+        self._when_stopped: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Begin to accept tasks."""
@@ -54,6 +55,10 @@ class TaskHost:
         """Run `work()` for as long as the host runs; after an error of ours, anew."""
         self.start_soon(lambda: _kept(work))
 
+    def when_stopped(self, listener: Callable[[], None]) -> None:
+        """Call `listener` once no task runs any more, however that came about."""
+        self._when_stopped.append(listener)
+
     async def stop(self) -> None:
         """Cancel what still runs, clean up, and return when that has ended."""
         self._stop.set()
@@ -73,6 +78,8 @@ class TaskHost:
                 group.cancel_scope.cancel()
         finally:
             self._group = None
+            for listener in self._when_stopped:
+                listener()
             try:
                 with anyio.CancelScope(shield=True, deadline=_soon()):
                     if self._clean_up is not None:

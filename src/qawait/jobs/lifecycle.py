@@ -5,6 +5,7 @@ to the next state and to the effects that the driver has to carry out.
 
     job:     NEW → SUBMITTING → LIVE → DONE | ERROR | CANCELLED
                    SUBMITTING → UNKNOWN → LIVE | SUBMITTING | NOT_SUBMITTED | LOST
+                                UNKNOWN → DONE | ERROR | CANCELLED (found when it had ended)
     cancel:  NONE → WANTED → SENT → ACKED | MOOT,   SENT → UNKNOWN → SENT | MOOT | ACKED
 
 Cancellation is a state, not an event: asking twice changes nothing. A cancel is
@@ -119,6 +120,9 @@ JOB_TRANSITIONS: Final = {
     (JobState.UNKNOWN, Event.ABSENT): JobState.SUBMITTING,
     (JobState.UNKNOWN, Event.WITHDRAWN): JobState.NOT_SUBMITTED,
     (JobState.UNKNOWN, Event.GONE): JobState.LOST,
+    (JobState.UNKNOWN, Event.SEEN_DONE): JobState.DONE,
+    (JobState.UNKNOWN, Event.SEEN_ERROR): JobState.ERROR,
+    (JobState.UNKNOWN, Event.SEEN_CANCELLED): JobState.CANCELLED,
     (JobState.LIVE, Event.GONE): JobState.LOST,
     (JobState.LIVE, Event.SEEN_LIVE): JobState.LIVE,
     (JobState.LIVE, Event.SEEN_DONE): JobState.DONE,

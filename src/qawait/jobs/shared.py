@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from qawait.jobs.keeper import NoKeeper
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qawait.jobs.calls import Calls
+    from qawait.jobs.driver import Driver
     from qawait.jobs.host import TaskHost
     from qawait.jobs.keeper import Keeper
     from qawait.jobs.poller import Poller
@@ -28,3 +30,11 @@ class Shared:
     calls: Calls
     keeper: Keeper = field(default_factory=NoKeeper)
     wall_clock: Callable[[], float] = time.time
+    drivers: WeakSet[Driver] = field(default_factory=WeakSet, init=False)
+
+    def __post_init__(self) -> None:
+        self.host.when_stopped(self._let_go)
+
+    def _let_go(self) -> None:
+        for driver in tuple(self.drivers):
+            driver.let_go()

@@ -22,17 +22,24 @@ class UpdateStream:
     costs nobody anything.
     """
 
-    __slots__ = ("_listeners", "changed", "latest", "version")
+    __slots__ = ("_listeners", "changed", "is_closed", "latest", "version")
 
     def __init__(self) -> None:
         self.latest: Update | None = None
         self.version = 0
+        self.is_closed = False
         self.changed = Signal()
         self._listeners: list[Callable[[Update], object]] = []
 
     def listen(self, listener: Callable[[Update], object]) -> None:
         """Call `listener` with every update from now on; its errors are logged by type."""
         self._listeners.append(listener)
+
+    def close(self) -> None:
+        """End every reader's loop: there will be no more updates."""
+        self.is_closed = True
+        self._listeners.clear()
+        self.changed.set()
 
     def publish(self, update: Update) -> None:
         """Make `update` the latest, and tell everyone."""
@@ -73,10 +80,12 @@ class Updates:
     async def __anext__(self) -> Update:
         if self._ended:
             raise StopAsyncIteration
-        await self._stream.changed.until(lambda: self._stream.version != self._seen)
-        self._seen = self._stream.version
-        update = self._stream.latest
-        if update is None:
+        stream = self._stream
+        await stream.changed.until(lambda: stream.version != self._seen or stream.is_closed)
+        update = stream.latest
+        if update is None or stream.version == self._seen:
+            self._ended = True
             raise StopAsyncIteration
+        self._seen = stream.version
         self._ended = update.stage.is_final
         return update

@@ -1,6 +1,17 @@
 """Instruments for tests: virtual time and a service that exists only in memory."""
 
-from qawait.testing.loop import VirtualLoop
-from qawait.testing.service import Fault, SimulatedJob, SimulatedService
+from qawait.testing.faults import Fault, Trouble
+from qawait.testing.ledger import Outcome, Request, SimulatedJob
+from qawait.testing.loop import SimulatedProcess, VirtualLoop
+from qawait.testing.service import SimulatedService
 
-__all__ = ["Fault", "SimulatedJob", "SimulatedService", "VirtualLoop"]
+__all__ = [
+    "Fault",
+    "Outcome",
+    "Request",
+    "SimulatedJob",
+    "SimulatedProcess",
+    "SimulatedService",
+    "Trouble",
+    "VirtualLoop",
+]

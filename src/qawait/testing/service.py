@@ -69,7 +69,6 @@ class SimulatedService:
     jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     ledger: list[Request] = field(default_factory=list)
     _ids: itertools.count[int] = field(default_factory=itertools.count)
-    _answers: itertools.count[int] = field(default_factory=itertools.count)
     _wire: Timeline[_Message] = field(default_factory=Timeline)
 
     # --- what a test sees ------------------------------------------------------------------------
@@ -161,7 +160,7 @@ class SimulatedService:
                 self._wire.drop(lambda message: message.request is request)
             raise
         request.answered = anyio.current_time()
-        request.answer_order = next(self._answers)
+        request.answered_before = len(self.ledger)
         if request.error is not None:
             raise request.error
         return request.answer
@@ -179,8 +178,9 @@ class SimulatedService:
             await anyio.sleep(self.latency + delay)
             request.error = fault.error()
             return
-        await anyio.sleep(arrives + (fault.late if fault else 0.0) - anyio.current_time())
-        self.land(anyio.current_time())
+        lands = arrives + (fault.late if fault else 0.0)
+        await anyio.sleep(lands - anyio.current_time())
+        self.land(max(lands, anyio.current_time()))  # a sleep may end one rounding too early
         await anyio.sleep(self.latency / 2 + delay)
 
     def _carry_out(self, message: _Message, now: float) -> None:
@@ -189,7 +189,8 @@ class SimulatedService:
         try:
             request.answer = message.effect(now)
         except RejectedError as error:
-            request.error = error
+            if request.answered is None:
+                request.error = error
 
     # --- effects -----------------------------------------------------------------------------------
 

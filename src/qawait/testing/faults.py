@@ -1,0 +1,88 @@
+"""What can go wrong between a client and a service, as data."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from qawait.errors import (
+    AuthError,
+    NotSentError,
+    ProtocolError,
+    QawaitError,
+    RejectedError,
+    ThrottledError,
+    UnknownOutcomeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Call = Literal["submit", "find", "status", "fetch", "failure_text", "cancel"]
+"""The requests that a service takes."""
+
+_RETRY_AFTER = 3.0
+
+
+class Trouble(enum.Enum):
+    """The errors a client sees when a request goes wrong; calling one makes the error."""
+
+    LOST = "lost"
+    """The answer never came: the request may have taken effect."""
+    NOT_SENT = "not sent"
+    """The connection was refused."""
+    THROTTLED = "throttled"
+    """The service asks for a pause of 3 s (429)."""
+    UNAVAILABLE = "unavailable"
+    """The service fails (503)."""
+    MALFORMED = "malformed"
+    """The answer makes no sense."""
+    REFUSED = "refused"
+    """The service says no (400)."""
+    UNAUTHORISED = "unauthorised"
+    """The service refuses the credentials (401)."""
+
+    def __call__(self) -> QawaitError:
+        """Return a new error of this kind."""
+        return _ERRORS[self]()
+
+
+def _throttled() -> QawaitError:
+    error = ThrottledError("slow down", status=429)
+    error.retry_after = _RETRY_AFTER
+    return error
+
+
+_ERRORS: dict[Trouble, Callable[[], QawaitError]] = {
+    Trouble.LOST: lambda: UnknownOutcomeError("the answer was lost"),
+    Trouble.NOT_SENT: lambda: NotSentError("the connection was refused"),
+    Trouble.THROTTLED: _throttled,
+    Trouble.UNAVAILABLE: lambda: RejectedError("the service failed", status=503),
+    Trouble.MALFORMED: lambda: ProtocolError("the answer makes no sense"),
+    Trouble.REFUSED: lambda: RejectedError("the input is invalid", status=400),
+    Trouble.UNAUTHORISED: lambda: AuthError("the token has expired", status=401),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong: the request numbered `nth` of its call, from 0.
+
+    `error` is raised before the request takes effect or, with `after`, although
+    it does; with no error the answer is only `delay` seconds late. With `late`,
+    the effect comes that many seconds after the request arrived, and an error
+    does not wait for it: the client gives up while its request is on the way.
+    """
+
+    call: Call
+    nth: int
+    error: Callable[[], QawaitError] | None = Trouble.LOST
+    after: bool = False
+    delay: float = 0.0
+    late: float = 0.0
+
+    @property
+    def spares_effect(self) -> bool:
+        """Whether the request takes effect."""
+        return self.error is None or self.after
