@@ -31,6 +31,7 @@ async def wait_identified(driver: Driver) -> None:
     Raises:
         QawaitError: there is no job, or nobody can tell.
     """
+
     def reached() -> bool:
         return driver.state.job_id is not None or driver.is_ended or driver.trouble is not None
 
@@ -93,6 +94,8 @@ async def settle(driver: Driver, *, seconds: float) -> BaseException | None:
 
 
 def _is_settled(driver: Driver) -> bool:
+    if not driver.shared.host.is_running:
+        return True  # nobody is left to settle it but the guardian
     if driver.is_unwanted:
         return driver.state.is_settled
     return driver.state.job not in (JobState.SUBMITTING, JobState.UNKNOWN)

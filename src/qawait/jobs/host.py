@@ -26,10 +26,20 @@ class TaskHost:
     A task group entered by the caller would hand the caller's cancellation to
     every task in it, and cut requests in two. Here the group is entered and left
     in a task of its own: a plain task on asyncio, a system task on trio.
+
+    `clean_up` is awaited when nothing runs any more. If that comes about because
+    the loop itself is being ended, `when_cut` is called first, and the clean-up
+    gets a moment only: somebody may be waiting for the process to go.
     """
 
-    def __init__(self, *, clean_up: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clean_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        when_cut: Callable[[], None] | None = None,
+    ) -> None:
         self._clean_up = clean_up
+        self._when_cut = when_cut
         self._group: anyio.abc.TaskGroup | None = None
         self._stop = anyio.Event()
         self._stopped = anyio.Event()
@@ -65,6 +75,11 @@ class TaskHost:
         await self._stopped.wait()
 
     @property
+    def is_running(self) -> bool:
+        """Whether tasks are accepted, and those accepted run."""
+        return self._group is not None
+
+    @property
     def is_stopped(self) -> bool:
         """Whether nothing runs any more."""
         return self._stopped.is_set()
@@ -80,12 +95,18 @@ class TaskHost:
             self._group = None
             for listener in self._when_stopped:
                 listener()
+            if self._when_cut is not None and not self._stop.is_set():
+                self._when_cut()
             try:
-                with anyio.CancelScope(shield=True, deadline=_soon()):
-                    if self._clean_up is not None:
-                        await self._clean_up()
+                await self._cleaned_up()
             finally:
                 self._stopped.set()
+
+    async def _cleaned_up(self) -> None:
+        seconds = limits.LEAVE_SECONDS if self._stop.is_set() else limits.CUT_SECONDS
+        with anyio.move_on_after(seconds, shield=True):
+            if self._clean_up is not None:
+                await self._clean_up()
 
 
 async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -95,10 +116,6 @@ async def _kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception:  # noqa: BLE001 - ours, whatever it is: jobs must go on being followed
             _log.exception("a task of the client failed; it is started again")
         await anyio.sleep(limits.RESTART_SECONDS)
-
-
-def _soon() -> float:
-    return anyio.current_time() + limits.LEAVE_SECONDS
 
 
 def _spawn(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
