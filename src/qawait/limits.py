@@ -107,6 +107,8 @@ CANCEL_BOUND_SECONDS: Final = 10.0
 """How long a cancelled caller waits to learn what became of the remote job."""
 LEAVE_SECONDS: Final = 10.0
 """How long closing all that a client holds may take when it is left."""
+CUT_SECONDS: Final = 0.05
+"""How long it may take when the loop itself is being ended, as by a second Ctrl-C."""
 CANCEL_SENDS: Final = 3
 """Cancel requests for one job, each after a query that still showed it live."""
 UNKNOWN_STATUS_SECONDS: Final = 60.0
@@ -126,9 +128,9 @@ CLOCK_JUMP_SECONDS: Final = 10.0
 """How far the wall clock may part from the loop's before the machine is taken to have slept."""
 REFRESH_SECONDS: Final = 2.0
 """The time over which the jobs are asked for again after such a sleep."""
-RELAUNCH_SECONDS: Final = 0.5
-"""The pause before a guardian that died is started anew; twice as long each time it fails."""
-RELAUNCH_CAP_SECONDS: Final = 60.0
+RELAUNCH_SECONDS: Final = 0.1
+"""The pause after a guardian could not be started anew; twice as long each time."""
+RELAUNCH_CAP_SECONDS: Final = 10.0
 """The longest such pause."""
 
 # --- the journal -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from qawait.guard.where import Where
 from qawait.ibm.account import resolve_account
 from qawait.ibm.codec.decode import decode
 from qawait.ibm.service import IBMService, plain_headers
+from qawait.ibm.transport import usual_certificates
 from qawait.jobs.schedule import PollSchedule
 from qawait.runner import check_policy
 
@@ -123,7 +124,7 @@ def _options(
             url=account.url,
             headers=plain_headers(account),
             client_tag=client_tag,
-            ca_file=account.ca_file,
+            ca_file=account.ca_file or usual_certificates(),
             proxy=account.proxy,
             journal=journal_path(),
         )

@@ -40,10 +40,10 @@ def cancelled_once(emu: Emulator) -> bool:
 async def test_cancelling_a_run_cancels_the_remote_job_once(emu: Emulator) -> None:
     """A scope that is cancelled around `client.run` ends the remote job by one cancel."""
     async with opened(emu) as client:
-        await client.backend("ibm_manila")
-        with anyio.move_on_after(0.5) as scope:
-            await client.run(bell(), backend="ibm_manila")
-        assert scope.cancelled_caught
+        async with anyio.create_task_group() as group:
+            group.start_soon(run, client)
+            await wait_for_job(emu)
+            group.cancel_scope.cancel()
         assert cancelled_once(emu)
 
 
@@ -52,11 +52,7 @@ async def test_a_cancel_while_the_submit_is_in_flight(emu: Emulator) -> None:
     emu.route("POST /jobs").delay(0.5, when="after")
     async with opened(emu) as client:
         async with anyio.create_task_group() as group:
-
-            async def run() -> None:
-                await client.run(bell(), backend="ibm_manila")
-
-            group.start_soon(run)
+            group.start_soon(run, client)
             await wait_for_job(emu)
             group.cancel_scope.cancel()
         assert cancelled_once(emu)
@@ -67,11 +63,7 @@ async def test_a_lost_answer_and_a_cancel(emu: Emulator) -> None:
     emu.route("POST /jobs").reset(when="after")
     async with opened(emu) as client:
         async with anyio.create_task_group() as group:
-
-            async def run() -> None:
-                await client.run(bell(), backend="ibm_manila")
-
-            group.start_soon(run)
+            group.start_soon(run, client)
             await wait_for_job(emu)
             group.cancel_scope.cancel()
         assert cancelled_once(emu)
@@ -223,18 +215,19 @@ class TestAsyncio:
     async def test_asyncio_timeout_composes(self, emu: Emulator) -> None:
         """`asyncio.timeout` around a run raises `TimeoutError` and ends the remote job."""
         async with opened(emu) as client:
-            await client.backend("ibm_manila")
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.5):
+                async with asyncio.timeout(None) as limit:
+                    expiry = asyncio.ensure_future(expire(emu, limit))
                     await run(client)
+            await expiry
             assert cancelled_once(emu)
 
     async def test_wait_for_composes(self, emu: Emulator) -> None:
         """`asyncio.wait_for` around a run raises `TimeoutError` and ends the remote job."""
         async with opened(emu) as client:
-            await client.backend("ibm_manila")
+            job = await client.submit(bell(), backend="ibm_manila")
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(run(client), 0.5)
+                await asyncio.wait_for(job.result(), 0.05)
             assert cancelled_once(emu)
 
     async def test_a_failing_sibling_composes(self, emu: Emulator) -> None:
@@ -251,6 +244,12 @@ class TestAsyncio:
                     group.create_task(fail())
             assert caught.group_contains(LookupError)
             assert cancelled_once(emu)
+
+
+async def expire(emu: Emulator, limit: asyncio.Timeout) -> None:
+    """Let a time limit pass as soon as the service has a job."""
+    await wait_for_job(emu)
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def run(client: Client) -> None:

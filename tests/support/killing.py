@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qawait.emulator import Emulator
+    from qawait.emulator.handle import JobView
 
 VICTIM = Path(__file__).with_name("victim.py")
 LONG = 600.0
@@ -78,10 +79,16 @@ def until(reached: object, within: float) -> None:
         time.sleep(0.005)
 
 
-def assert_settled(emu: Emulator, *, jobs: int | None = None, within: float = 15.0) -> None:
-    """Check that no job runs on, and that each was cancelled exactly once."""
-    until(lambda: not emu.live() and (jobs is None or len(emu.jobs()) == jobs), within)
-    assert [job.cancels for job in emu.jobs()] == [1] * len(emu.jobs())
+def assert_settled(emu: Emulator, *, jobs: int, within: float = 15.0) -> None:
+    """Check that all jobs are there, none runs on, and each was cancelled exactly once."""
+    seen: list[JobView] = []
+
+    def settled() -> bool:
+        seen[:] = emu.jobs()  # one look: a job may land between two
+        return len(seen) == jobs and not any(job.live for job in seen)
+
+    until(settled, within)
+    assert [job.cancels for job in seen] == [1] * jobs
 
 
 def guardians(parent: int) -> list[int]:

@@ -145,8 +145,6 @@ class Guardian:
             if not self._was_up.is_set():
                 await self._launch()
 
-    start = started
-
     async def relaunch(self) -> None:
         """Start another process in the place of this one, and tell it everything.
 

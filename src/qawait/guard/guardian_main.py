@@ -43,7 +43,6 @@ if TYPE_CHECKING:  # `typing` itself would take 0.6 MiB
 
 # --- limits; times are in seconds ---------------------------------------------------------------
 
-SECONDS = 60.0  # for all that follows the trigger, unless the parent says otherwise
 CALL_SECONDS = 10.0  # for one request: an answer that drips holds up nothing else
 CONNECT_SECONDS = 5.0
 JOURNAL_SECONDS = 5.0
@@ -57,6 +56,7 @@ WORKERS = 8  # 4 are fastest on the loopback, but a slow line carries more with 
 FEW_JOBS = 4  # up to here each job is asked for by itself
 PAGE, PAGES = 200, 500  # jobs in a page, the most the service gives; pages that are read
 MAX_JOBS = 100_000
+GIVEN_UP = float("inf")  # when a job is due that the service refuses to talk about
 MAX_LINE = MAX_HEAD = 64 * 2**10
 MAX_BODY = 4 * 2**20
 CHUNK, MAX_READS = 16 * 2**10, 512  # a stranger who holds the pipe cannot keep it busy for ever
@@ -64,6 +64,7 @@ CHUNK, MAX_READS = 16 * 2**10, 512  # a stranger who holds the pipe cannot keep 
 CANCELLED, FINAL, NEVER = "CANCELLED_BY_GUARDIAN", "FINAL", "NEVER_SUBMITTED"
 LOST, OK, NO_CONTENT, UNAUTHORISED, NOT_FOUND, CONFLICT = 0, 200, 204, 401, 404, 409
 ENDED = {OK: CANCELLED, NO_CONTENT: CANCELLED, NOT_FOUND: FINAL, CONFLICT: FINAL}
+REFUSED = frozenset(range(400, 500)) - {NOT_FOUND, 408, CONFLICT, 425, 429}
 STDIN, STDOUT = 0, 1
 
 # --- what the parent has told -------------------------------------------------------------------
@@ -127,10 +128,8 @@ class Book:
                 self.conf = conf
             case {"token": str(token)}:
                 self.token = token
-            case {"open": {"tag": str(tag), "id": job_id}} | {
-                "live": {"tag": str(tag), "id": job_id}
-            }:
-                self._open(tag, job_id)
+            case {"open": {"tag": str(tag), **job}} | {"live": {"tag": str(tag), **job}}:
+                self._open(tag, job.get("id"))
             case {"cancel": {"tag": str(tag), "state": str(state)}} if tag in self.jobs:
                 self.jobs[tag].cancel = state
             case {"close": {"tag": str(tag)}}:
@@ -182,17 +181,17 @@ if sys.platform == "win32":
         """Return a call that waits a while and tells whether the parent has died."""
         import ctypes
 
-        kernel = ctypes.WinDLL("kernel32")
+        kernel, seconds = ctypes.WinDLL("kernel32"), WINDOWS_SECONDS
         kernel.OpenProcess.restype = ctypes.c_void_p
         handle = ctypes.c_void_p(kernel.OpenProcess(0x0010_0000, 0, parent))  # SYNCHRONIZE
-        if not handle.value:
-            return lambda: bool(time.sleep(WINDOWS_SECONDS))
-        return lambda: kernel.WaitForSingleObject(handle, int(WINDOWS_SECONDS * 1000)) == 0
+        if handle.value:
+            return lambda: kernel.WaitForSingleObject(handle, int(seconds * 1000)) == 0
+        return lambda: kernel.SleepEx(int(seconds * 1000), 0) == 1  # never: its end has to do
 
 else:
 
     def read() -> bytes:
-        """Return what is to be read, nothing at the end; raise `BlockingIOError` otherwise."""
+        """Return what is to be read, as on Windows."""
         return os.read(STDIN, CHUNK)
 
     def death_watch(parent: int) -> Callable[[], bool]:
@@ -361,7 +360,7 @@ class Settling:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._deadline = time.monotonic() + float(book.conf.get("seconds") or SECONDS)
+        self._deadline = time.monotonic() + book.conf["seconds"]
         self._context: ssl.SSLContext | None = None
         self._is_refused = False
         self._streak, self._hint = 0, 0.0
@@ -373,22 +372,26 @@ class Settling:
 
             self._context = ssl.create_default_context(cafile=self._book.conf["ca_file"])
         failures = 0
-        while (todo := [job for job in self._book.jobs.values() if job.outcome is None]) and (
-            left := self._left()
-        ) > 0:
-            now = time.monotonic()
-            self._round([job for job in todo if job.due <= now])
+        while (due := self._due()) < self._deadline and self._left():
+            time.sleep(max(0.0, due - time.monotonic()))
+            self._round(time.monotonic())
             failures += self._streak > 0
-            due = min(job.due for job in todo) - now
-            time.sleep(min(left, max(due, self._hint, backoff(failures))))
+            if self._due() < self._deadline:
+                time.sleep(min(self._left(), max(self._hint, backoff(failures))))
+
+    def _due(self) -> float:
+        """Return when the next job is due; after the deadline if none is."""
+        open_ones = (job.due for job in self._book.jobs.values() if job.outcome is None)
+        return min(open_ones, default=GIVEN_UP)
 
     def _left(self) -> float:
         return 0.0 if self._is_refused else max(0.0, self._deadline - time.monotonic())
 
-    def _round(self, todo: list[Job]) -> None:
+    def _round(self, now: float) -> None:
         from threading import Thread
 
         self._streak, self._hint = 0, 0.0
+        todo = [job for job in self._book.jobs.values() if job.outcome is None and job.due <= now]
         known = {job.id for job in todo if job.id is not None}
         live = self._survey(known) if len(known) > FEW_JOBS else set()
         crew = [Thread(target=self._work, args=(todo, live), daemon=True) for _ in todo[:WORKERS]]
@@ -421,6 +424,9 @@ class Settling:
             if status == NOT_FOUND and not job.is_missed:  # so new that it is not known everywhere
                 job.is_missed, job.due = True, time.monotonic() + LOOK_SECONDS
                 return
+            if status in REFUSED:
+                job.due = GIVEN_UP
+                return
             if status == NOT_FOUND or (record and not is_live(record)):
                 job.found[job_id] = FINAL
                 return
@@ -429,16 +435,17 @@ class Settling:
                 return
         if self._left():
             job.cancel = "UNKNOWN"
-            job.found[job_id] = ENDED.get(self._ask(to, "POST", f"{path}/cancel")[0])
+            status, _ = self._ask(to, "POST", f"{path}/cancel")
+            job.found[job_id] = ENDED.get(status)
+            job.due = GIVEN_UP if status in REFUSED else 0.0
 
     def _look(self, job: Job, to: Connection) -> set[str]:
         """Find what a submit without an answer made; return what of it is live."""
         path = f"/jobs?tags={quoted(job.tag)}&exclude_params=true&limit={PAGE}"
         status, page = self._ask(to, "GET", path)
-        made = [record for record in listed(page) if job.tag in (record.get("tags") or ())]
-        if status == OK:
-            job.looks += 1
-            job.due = time.monotonic() + LOOK_SECONDS
+        made = [record for record in listed(page) if job.tag in record["tags"]]
+        job.looks += status == OK
+        job.due = time.monotonic() + LOOK_SECONDS
         for record in made:
             job.found.setdefault(record["id"], None)
         return {record["id"] for record in made if is_live(record)}
@@ -466,7 +473,8 @@ class Settling:
         until = min(self._deadline, time.monotonic() + CALL_SECONDS)
         status, record, hint = connection.ask(method, path, until)
         self._is_refused |= status == UNAUTHORISED
-        self._streak = 0 if status in ENDED else self._streak + 1
+        is_answered = status in (ENDED if method == "POST" else (OK, NOT_FOUND))
+        self._streak = 0 if is_answered else self._streak + 1
         self._hint = max(self._hint, hint)
         return status, record
 
@@ -488,10 +496,11 @@ def is_live(record: dict[str, Any]) -> bool:
 
 
 def listed(page: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the jobs of a page, newest first."""
-    records = page.get("jobs")
-    found = records if isinstance(records, list) else []
-    return [one for one in found if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    """Return the jobs of a page that can be told whose they are, newest first."""
+    jobs = page.get("jobs")
+    records = [one for one in jobs if isinstance(one, dict)] if isinstance(jobs, list) else []
+    kinds = {"id": str, "tags": list}
+    return [one for one in records if all(isinstance(one.get(k), t) for k, t in kinds.items())]
 
 
 def quoted(text: str) -> str:

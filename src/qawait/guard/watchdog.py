@@ -79,14 +79,18 @@ class Watchdog:
             await guardian.wait_dead()
             if guardian.is_closed:
                 return
-            _log.warning("the guardian died; starting another")
-            pause = await self._relaunched(guardian, pause)
-            await anyio.sleep(pause)
+            if await _relaunched(guardian):
+                pause = limits.RELAUNCH_SECONDS
+            else:
+                await anyio.sleep(pause)
+                pause = min(2 * pause, limits.RELAUNCH_CAP_SECONDS)
 
-    async def _relaunched(self, guardian: Guardian, pause: float) -> float:
-        try:
-            await guardian.relaunch()
-        except GuardianError as error:
-            _log.warning("%s", error.message)
-            return min(2 * pause, limits.RELAUNCH_CAP_SECONDS)
-        return limits.RELAUNCH_SECONDS
+
+async def _relaunched(guardian: Guardian) -> bool:
+    _log.warning("the guardian died; starting another")
+    try:
+        await guardian.relaunch()
+    except GuardianError as error:
+        _log.warning("%s", error.message)
+        return False
+    return True

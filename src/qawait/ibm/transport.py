@@ -14,6 +14,7 @@ text: an exception from there is read and dropped, never chained.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import ssl
 import time
@@ -327,6 +328,15 @@ def _context(base: httpx.URL, verify: ssl.SSLContext | None) -> ssl.SSLContext:
         # Never used: one that trusts nobody spares the 20 ms of loading certificates.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return trusting()
+
+
+def usual_certificates() -> str | None:
+    """Return the file of certificates that httpx trusts; `None` where the environment names one."""
+    if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
+        return None
+    import certifi
+
+    return certifi.where()
 
 
 def trusting(ca_file: str | None = None) -> ssl.SSLContext:

@@ -244,12 +244,19 @@ class Driver:
         Raises:
             QawaitError: the service could not be asked; the job is as it was.
         """
-        service = self.shared.service
+        service, before = self.shared.service, self.state
         try:
             snapshot = await self.shared.calls.retrying(lambda: service.status(self.job_id))
         except QawaitError as error:
             raise self.named(error)  # noqa: B904 - it is the same error
-        self.seen(snapshot)
+        if snapshot.is_final or not self._has_lost_cancel_since(before):
+            self.seen(snapshot)
+
+    def _has_lost_cancel_since(self, before: State) -> bool:
+        """Whether an answer to a question asked then cannot tell what the cancel did."""
+        now = self.state
+        is_unknown = now.cancel is CancelState.UNKNOWN
+        return is_unknown and (before.cancel, before.sends) != (now.cancel, now.sends)
 
     # --- results ------------------------------------------------------------------------------
 

@@ -89,10 +89,12 @@ class TaskHost:
             async with anyio.create_task_group() as group:
                 self._group = group
                 ready.set()
-                await self._stop.wait()
+                try:
+                    await self._stop.wait()
+                finally:
+                    self._group = None  # a group that is ending no longer takes tasks
                 group.cancel_scope.cancel()
         finally:
-            self._group = None
             for listener in self._when_stopped:
                 listener()
             if self._when_cut is not None and not self._stop.is_set():

@@ -152,7 +152,8 @@ class Poller:
         except QawaitError as error:
             answer = error
             self._heed(error)
-        self._tell(watch.watcher, answer)
+        if not (watch.hurried and _is_live(answer)):  # it is older than what there was to hurry for
+            self._tell(watch.watcher, answer)
         self._answered(watch)
 
     def _tell(self, watcher: Watcher, answer: Snapshot | QawaitError) -> None:
@@ -191,3 +192,7 @@ class Poller:
         heapq.heappush(self._due, (due, next(self._order), watch))
         if self._due[0][2] is watch:
             self._earlier.set()
+
+
+def _is_live(answer: Snapshot | QawaitError) -> bool:
+    return not isinstance(answer, QawaitError) and not answer.is_final

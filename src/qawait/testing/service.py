@@ -169,7 +169,9 @@ class SimulatedService:
         if not self.faults:
             return None
         nth = self.count(call)
-        return next((fault for fault in self.faults if (fault.call, fault.nth) == (call, nth)), None)
+        return next(
+            (fault for fault in self.faults if (fault.call, fault.nth) == (call, nth)), None
+        )
 
     async def _answer(self, request: Request, arrives: float, fault: Fault | None) -> None:
         """Return when the sender is told, with what it is told in the request."""

@@ -7,7 +7,17 @@ from qawait.testing.simulation.plan import Action, Plan, Setting, Verb, draw
 from qawait.testing.simulation.trace import Trace
 from qawait.testing.simulation.world import Design, World
 
-__all__ = ["Action", "Plan", "QawaitClient", "Setting", "Trace", "Verb", "World", "draw", "simulate"]
+__all__ = [
+    "Action",
+    "Plan",
+    "QawaitClient",
+    "Setting",
+    "Trace",
+    "Verb",
+    "World",
+    "draw",
+    "simulate",
+]
 
 
 def simulate(plan: Plan | int, design: Design = QawaitClient) -> Trace:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _GRACE: Final = 0.001  # for rounding, and for turns of the loop
 LEAVE_BOUND: Final = limits.CANCEL_BOUND_SECONDS + 2 * limits.LEAVE_SECONDS + _GRACE
+_PASSED_ON: Final = 0.02  # what is known for so long is on disk and in the pipe
 _WAITS: Final = frozenset({"run", "join"})
 
 
@@ -52,23 +53,30 @@ def cancels(trace: Trace) -> Iterator[str]:
         arrived = [
             request
             for request in trace.service.ledger
-            if request.call == "cancel" and request.what == job.job_id and request.landed is not None
+            if request.call == "cancel"
+            and request.what == job.job_id
+            and request.landed is not None
         ]
         arrived.sort(key=attrgetter("order"))
         for first, second in pairwise(arrived):
-            if first.answered is not None and _is_answer(first):
+            if _is_known(trace, first):
                 yield f"a second cancel of {job.job_id} although the first was answered"
             elif not _seen_live(trace, job, first, second):
                 yield f"a second cancel of {job.job_id} without a look at it"
 
 
-def _is_answer(request: Request) -> bool:
-    return request.error is None
+def _is_known(trace: Trace, request: Request) -> bool:
+    """Whether the answer came, and the sender lived long enough to pass it on."""
+    if request.answered is None or request.error is not None:
+        return False
+    killed = trace.killed.get(request.client)
+    return killed is None or killed - request.answered > _PASSED_ON
 
 
 def _seen_live(trace: Trace, job: SimulatedJob, first: Request, second: Request) -> bool:
+    told = trace.killed.get(first.client, 0.0) if first.answered is None else first.answered
     return any(
-        first.order < look.order and _told_before(look, second) and look.client == second.client
+        told <= look.time and _told_before(look, second) and look.client == second.client
         for look, is_final in _sightings(trace, job.job_id)
         if not is_final
     )

@@ -94,18 +94,8 @@ class Plan:
     actions: tuple[Action, ...] = ()
 
 
-def draw(seed: int) -> Plan:
-    """Return the plan of a seed; the same at every call, and on every Python."""
-    draws = random.Random(seed)  # noqa: S311 - not a secret
-    actions = [_action(draws, Verb.SUBMIT)]
-    actions += [
-        _action(draws, _chosen(draws, _OFTEN)) for _ in range(draws.randrange(1, _MOST_ACTIONS))
-    ]
-    return Plan(setting=_setting(draws, seed), actions=tuple(actions))
-
-
 _MOST_ACTIONS: Final = 11
-_OFTEN: Final = (
+OFTEN: Final = (
     *(Verb.SUBMIT,) * 4,
     *(Verb.STOP,) * 7,
     *(Verb.FAULT,) * 7,
@@ -113,6 +103,19 @@ _OFTEN: Final = (
     *(Verb.LEAVE, Verb.KILL, Verb.KILL_GUARDIAN, Verb.RESTART, Verb.RECOVER),
     *(Verb.ADVANCE,) * 2,
 )
+"""What is drawn from: what stands here more often is done more often."""
+
+
+def draw(seed: int, verbs: Sequence[Verb] = OFTEN) -> Plan:
+    """Return the plan of a seed; the same at every call, and on every Python."""
+    draws = random.Random(seed)  # noqa: S311 - not a secret
+    actions = [_action(draws, Verb.SUBMIT)]
+    actions += [
+        _action(draws, _chosen(draws, verbs)) for _ in range(draws.randrange(1, _MOST_ACTIONS))
+    ]
+    return Plan(setting=_setting(draws, seed), actions=tuple(actions))
+
+
 PAUSES: Final = (0.0, 0.0, 0.0001, 0.005, 0.01, 0.02, 0.3, 1.0, 4.0)
 LATENCIES: Final = (0.01, 0.01, 0.05, 0.4)
 

@@ -15,7 +15,7 @@ from qawait.testing.simulation.clients import QawaitClient
 from qawait.testing.simulation.keeping import SimulatedGuardian, SimulatedJournal
 from qawait.testing.simulation.plan import Action, Plan, Setting, Verb
 from qawait.testing.simulation.trace import Trace
-from qawait.testing.simulation.waiters import Waiter
+from qawait.testing.simulation.waiters import SiblingError, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -133,9 +133,7 @@ class World:
             case Verb.JOIN | Verb.CANCEL | Verb.POLL | Verb.FETCH:
                 self._do_to_job(action)
             case Verb.STOP:
-                waiters = [waiter for waiter in self.trace.waiters if not waiter.is_over]
-                if waiters:
-                    await waiters[action.which % len(waiters)].stop(action.stop, action.seconds)
+                await self._stop(action)
             case Verb.FAULT:
                 self._add_fault(action)
             case Verb.LEAVE:
@@ -212,10 +210,16 @@ class World:
             Verb.POLL: submit.poll,
             Verb.FETCH: submit.fetch,
         }[action.verb]
-        waiter = Waiter(
-            what=action.verb.value, client=program.name, submits=[submit], work=work
-        )
+        waiter = Waiter(what=action.verb.value, client=program.name, submits=[submit], work=work)
         self._start(waiter, program)
+
+    async def _stop(self, action: Action) -> None:
+        waiters = [waiter for waiter in self.trace.waiters if not waiter.is_over]
+        if waiters:
+            waiter = waiters[action.which % len(waiters)]
+            # by its own process: anyio delivers a cancellation again and again until it is dead
+            program = next(one for one in self._programs if one.name == waiter.client)
+            await program.process.start(waiter.stop(action.stop, action.seconds))
 
     def _start(self, waiter: Waiter, program: Program) -> None:
         self.trace.waiters.append(waiter)
@@ -246,6 +250,8 @@ class World:
             self.trace.found(f"leaving raised {error!r}")
         program.left = self.loop.time()
         self.trace.left(program.name, began, program.left)
+        # a clean end writes what is waiting before it closes journal and pipe
+        await anyio.sleep(max(self.setting.disk_seconds, self.setting.pipe_seconds))
         self._trigger(program)
 
     def _kill(self, *, lands: bool) -> None:
@@ -346,8 +352,10 @@ class World:
                     self.trace.found(f"a task was left on the loop: {task.get_name()}")
 
     def _complain(self, _: Any, context: dict[str, Any]) -> None:
-        if "was destroyed but it is pending" not in context["message"]:
-            self.trace.found(f"the loop complains: {context['message']} {context.get('exception')!r}")
+        error = context.get("exception")
+        is_of_the_dead = "was destroyed but it is pending" in context["message"]
+        if not (is_of_the_dead or isinstance(error, SiblingError)):
+            self.trace.found(f"the loop complains: {context['message']} {error!r}")
 
 
 class _Errors(logging.Handler):
