@@ -31,7 +31,7 @@ from qawait.jobs.schedule import PollSchedule
 from qawait.jobs.scope import OwnedJobs
 from qawait.jobs.shared import Shared
 from qawait.jobs.updates import UpdateStream
-from qawait.jobs.waiting import outlast
+from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
 from qawait.types import Stage, SubmitRequest, Update
 
@@ -246,6 +246,8 @@ class Client(Runner):
     async def leave(self, error: BaseException | None) -> None:
         """Close as `aclose` does, because of `error`, which gets a note about each job."""
         self._is_closing = True
+        if is_urgent(error):
+            self._entrust()
         absorbed = await caller.leave(self._owned, error)
         self._note_what_goes_on()
         later = await outlast(

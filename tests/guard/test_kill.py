@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qawait import limits
 from support.killing import assert_settled, guardians, program, until
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ def test_signals(emu: Emulator, number: int, times: int) -> None:
         victim.wait_submitted()
         victim.stop(number, times=times)
         assert_settled(emu, jobs=JOBS)
+
+
+def test_a_second_interrupt_does_not_wait_for_the_service(emu: Emulator) -> None:
+    """When the service answers no cancel, Ctrl-C waits, and Ctrl-C again lets go at once."""
+    hanging = emu.route("POST /jobs/{id}/cancel").hang(times=None)
+    with program(emu, jobs=JOBS) as victim:
+        victim.wait_submitted()
+        victim.stop(signal.SIGINT)
+        until(lambda: bool(emu.ledger("POST", "/jobs/{id}/cancel")), 10)
+        assert victim.process.poll() is None
+        victim.stop(signal.SIGINT)
+        victim.process.wait(limits.CANCEL_BOUND_SECONDS / 2)
+        hanging.remove()
+        until(lambda: not emu.live(), 15)
 
 
 @pytest.mark.parametrize("how", ["exit", "segfault", "raise", "return", "closed-loop"])

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from qawait.guard.journal import Row
     from qawait.guard.recovery import Policy
     from qawait.testing import SimulatedService
-    from qawait.testing.simulation.keeping import SimulatedGuardian, SimulatedJournal
-    from qawait.testing.simulation.plan import Setting, Shape
+    from qawait.testing.simulation import Surroundings
+    from qawait.testing.simulation.plan import Shape
     from qawait.types import OnCancel, Snapshot
+
+JOB_PROMISES = ("an orphan", "two live jobs", "a second cancel")
+"""How the violations begin that are about remote jobs, and not about notes and bounds."""
 
 
 class NaiveSubmit:
@@ -28,6 +31,7 @@ class NaiveSubmit:
         self.tag = tag
         self.on_cancel = on_cancel
         self.submitted: float | None = None
+        self.got_id: float | None = None
         self.ended: float | None = None
         self.job_id = ""
         self.service = service
@@ -51,7 +55,7 @@ class NaiveSubmit:
 
     async def end(self) -> None:
         """Wait for the end of the job."""
-        while not (await self.seen()).is_final:
+        while not (await self.seen()).is_final:  # noqa: ASYNC110 - polling is what it is
             await anyio.sleep(0.5)
 
     async def seen(self) -> Snapshot:
@@ -66,16 +70,8 @@ class NaiveSubmit:
 class ExceptClient:
     """Cancels the remote job in `except CancelledError`."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        service: SimulatedService,
-        journal: SimulatedJournal,
-        guardian: SimulatedGuardian,
-        setting: Setting,
-    ) -> None:
-        self._service = service
+    def __init__(self, around: Surroundings) -> None:
+        self._service = around.service
 
     async def open(self) -> None:
         """Do nothing."""
@@ -84,9 +80,11 @@ class ExceptClient:
         """Return a submit that `run` makes."""
         return NaiveSubmit(self._service, tag, on_cancel)
 
-    async def run(self, submits: Sequence[NaiveSubmit], shape: Shape) -> object:
+    async def run(self, submits: Sequence[NaiveSubmit], _: Shape) -> object:
         """Submit and wait, one job after the other."""
-        return [await self.live(submit) for submit in submits]
+        for submit in submits:
+            await self.live(submit)
+        return None
 
     async def live(self, submit: NaiveSubmit) -> None:
         """Run one job, and cancel it if the caller is cancelled."""

@@ -16,7 +16,7 @@ from qawait import limits
 from qawait.errors import DeadlineExceededError
 from qawait.jobs.lifecycle import JobState
 from qawait.jobs.outcome import cancel_outcome, farewell
-from qawait.jobs.waiting import outlast
+from qawait.jobs.waiting import is_urgent, outlast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -128,6 +128,8 @@ async def leave(drivers: Iterable[Driver], stopped: BaseException | None) -> Bas
     absorbed meanwhile.
     """
     absorbed: BaseException | None = None
+    if is_urgent(stopped):
+        return None  # what is live is the guardian's
     live = [driver for driver in drivers if not driver.is_ended]
     for driver in live:
         if driver.on_cancel == "cancel":

@@ -217,7 +217,7 @@ class Driver:
         A task of ours ends early only when somebody cancels it from outside. What
         it was doing then counts as a request whose answer was lost.
         """
-        if self._working or self.is_ended:
+        if self._working > 0 or self.is_ended:
             return False
         state = self.state
         if state.job is JobState.SUBMITTING:
@@ -371,7 +371,11 @@ class Driver:
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` as a task of the client; an error of ours reaches every waiter."""
         self._working += 1
-        self.shared.host.start_soon(lambda: self._guarded(work))
+        try:
+            self.shared.host.start_soon(lambda: self._guarded(work))
+        except BaseException:  # a second Ctrl-C can strike here; `rescue` makes good
+            self._working -= 1
+            raise
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import anyio
@@ -34,6 +35,16 @@ class Signal:
         """Return once `reached()` is true, looking again after every `set`."""
         while not reached():
             await self.wait()
+
+
+def is_urgent(error: BaseException | None) -> bool:
+    """Whether whoever pressed Ctrl-C is not to be kept waiting.
+
+    On asyncio the first Ctrl-C cancels the main task, and only the second raises
+    `KeyboardInterrupt`; on trio the first one does.
+    """
+    on_asyncio = anyio.get_cancelled_exc_class() is asyncio.CancelledError
+    return on_asyncio and isinstance(error, KeyboardInterrupt)
 
 
 async def outlast(
