@@ -80,7 +80,7 @@ class Client(Runner):
         draw = random.Random().random  # noqa: S311 - jitter is no secret
         self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
-        self._poller = Poller(service, options.schedule, draw)
+        self._poller = Poller(service, options.schedule, draw, tag=self._tag)
         self._shared = Shared(service, self._host, self._poller, self._calls)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
         self._protection: Protection | None = None

@@ -35,14 +35,24 @@ GZIP_RATIO_FREE_BYTES: Final = 8 * 2**20
 """Unpacked bytes up to which the ratio is not looked at: one million equal samples are 6 MB."""
 JSON_DEPTH: Final = 100
 """How deep a JSON answer may nest; the deepest documented one nests 12."""
-REQUESTS_IN_FLIGHT: Final = 16
-"""Connections and concurrent requests of one client: httpx's pool slows down beyond it."""
+REQUESTS_IN_FLIGHT: Final = 32
+"""Concurrent requests of one client, one urgent one besides; each has a connection."""
 BULK_IN_FLIGHT: Final = 12
 """How many of these may be submits and results: a cancel never queues behind a download."""
 STATUS_FAN_OUT: Final = 8
 """Concurrent single queries that answer one question about several jobs."""
 KEEPALIVE_SECONDS: Final = 120.0
 """How long an idle connection is kept: above the longest polling interval."""
+WARM_SECONDS: Final = 20.0
+"""How long the connection kept for cancels may idle before a poll uses it: servers give up at 60."""
+HEAD_BYTES: Final = 64 * 2**10
+"""The largest head of an answer; the service's has about 1 KB."""
+CHUNK_LINE_BYTES: Final = 1024
+"""The longest line between the chunks of an answer; one without extensions has 16 bytes at most."""
+RECEIVE_BYTES: Final = 256 * 2**10
+"""How much is read from a connection at once: all that asyncio can have at hand."""
+SEND_BYTES: Final = 64 * 2**10
+"""How much is sent at once; for a larger request an answer that comes early is looked out for."""
 
 # --- credentials -------------------------------------------------------------------------------
 
@@ -69,6 +79,10 @@ DEFAULT_EXECUTION_SECONDS: Final = 3_600
 """The `max_execution_time` of a job that names none: the last guard against one that runs on."""
 LIST_PAGE: Final = 200
 """Jobs in one page of a listing, the most the service gives."""
+SURVEY_WINDOW: Final = 190
+"""Known jobs in one window of a survey: a page, with room for a few that came meanwhile."""
+POLLS_IN_FLIGHT: Final = 8
+"""Polling requests under way at a time: half of what the transport carries."""
 
 BACKEND_SECONDS: Final = 3600.0
 """How long a backend's description is used before it is asked for again."""
@@ -146,12 +160,24 @@ JOURNAL_KEEP_SECONDS: Final = 7 * 86_400.0
 
 # --- polling -----------------------------------------------------------------------------------
 
-POLL_FIRST_SECONDS: Final = 0.25
-"""The first status query after a submit or a change of status."""
-POLL_FACTOR: Final = 1.5
+POLL_LATENESS_SECONDS: Final = 0.25
+"""The lateness that the numbers below are for: that of IBM's own client."""
+POLL_FIRST_SECONDS: Final = 0.75
+"""The first pause after a submit, and the shortest while a job is queued."""
+POLL_FACTOR: Final = 2.0
 """How much longer each further pause is while the status stays."""
+POLL_QUEUED_SHARE: Final = 0.6
+"""A queued job's longest pause as a share of its running time, which it must not sleep through."""
+POLL_QUEUED_UNKNOWN_SECONDS: Final = 5.0
+"""A queued job's longest pause when nobody knows how long it will run."""
 POLL_QUEUED_CAP_SECONDS: Final = 15.0
 """The longest pause while a job is queued."""
+POLL_RUNNING_FIRST_SECONDS: Final = 0.5
+"""The shortest pause while a job runs."""
+POLL_RUNNING_SHARE: Final = 0.04
+"""A running job's pause as a share of the time it has been running."""
+POLL_RUNNING_LEAD: Final = 0.5
+"""The share of its estimate for which a job that was seen to start is left alone."""
 POLL_RUNNING_CAP_SECONDS: Final = 5.0
 """The longest pause while a job runs."""
 POLL_JITTER: Final = 0.12
@@ -169,6 +195,14 @@ INLINE_BYTES: Final = 64 * 2**10
 """Data up to this size is encoded and decoded on the event loop (0.3 ms), more in a thread."""
 INLINE_INSTRUCTIONS: Final = 500
 """Circuits up to this size are checked and encoded on the event loop (about 1 ms)."""
+STREAM_CHUNK_BYTES: Final = 64 * 2**10
+"""How much of a result is decoded at once on the event loop (0.3 ms)."""
+STREAM_STEP_BYTES: Final = 256 * 2**10
+"""How much text or data one step of decoding may go through, however far the text expands."""
+STREAM_TEXT_BYTES: Final = 4 * 2**10
+"""Arrays with less text are decoded at the end, all together; 400 shots of 50 bits take it."""
+INLINE_DUMP_INSTRUCTIONS: Final = 2_000
+"""Circuits up to this size are encoded on the event loop (3 ms), whose lock a thread would hold."""
 EXPANSION_FREE_BYTES: Final = 256 * 2**20
 """What a result may decompress to however small it is: 10 million shots without noise."""
 EXPANSION_RATIO: Final = 200

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -26,16 +28,18 @@ from support.mocked import (
     IAM,
     JOB,
     SUBMIT,
-    Tokens,
     answered,
     decode,
     job_record,
     service,
 )
 from support.recorded import Exchange, exchange
+from support.tcp import answer, read_request, tcp_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from anyio.abc import SocketStream
 
     from qawait.jobs.service import Service
 
@@ -65,13 +69,19 @@ async def test_every_call_carries_the_same_headers() -> None:
 
 async def test_a_service_makes_its_own_connections() -> None:
     """Without transports it opens those that the account names, and closes them."""
-    made = IBMService(ACCOUNT, decode=decode)
-    with respx.mock as router:
-        router.post(IAM).mock(side_effect=Tokens())
-        router.get(f"{API}/instances/usage").respond(json={"a": 1})
+    grant = b'{"access_token":"t","expires_in":3600}'
+
+    async def handler(stream: SocketStream) -> None:
+        while True:
+            at_iam = b" /identity/token " in await read_request(stream)
+            await stream.send(answer(grant if at_iam else b'{"a":1}'))
+
+    async with tcp_server(handler) as origin:
+        account = replace(ACCOUNT, url=f"{origin}/api/v1", iam_url=origin)
+        made = IBMService(account, decode=decode)
         assert await made.usage() == {"a": 1}
-    await made.aclose()
-    assert repr(made) == f"<IBMService {API}>"
+        await made.aclose()
+    assert repr(made) == f"<IBMService {origin}/api/v1>"
 
 
 # --- each method over the recorded answers -------------------------------------------------------
@@ -209,7 +219,7 @@ async def test_a_submit_that_cannot_connect_is_not_sent() -> None:
             await ibm.submit(SUBMIT)
 
 
-# --- find, status, statuses ----------------------------------------------------------------------
+# --- find, status, pending ------------------------------------------------------------------------
 
 
 async def test_find_asks_for_the_tag_oldest_first() -> None:
@@ -248,40 +258,15 @@ async def test_a_wrong_job_id_sends_nothing() -> None:
         assert not router.calls.called
 
 
-async def test_statuses_leave_unknown_jobs_out_and_keep_the_order() -> None:
-    """404 is an answer here; each job is asked for once."""
-    ids = [f"job-{number}" for number in range(30)]
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        job_id = request.url.path.rpartition("/")[2]
-        return httpx.Response(404 if job_id == "job-7" else 200, json=job_record(job_id))
-
+async def test_pending_asks_for_one_page_of_a_tag() -> None:
+    """One request lists the live jobs with the tag between two times, oldest first."""
+    after, before = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     async with service() as (ibm, router):
-        route = router.get(url__startswith=f"{API}/jobs/").mock(side_effect=answer)
-        found = await ibm.statuses([*ids, "job-3"])
-        assert route.call_count == 30
-    assert [job.job_id for job in found] == [one for one in ids if one != "job-7"]
-    async with service() as (ibm, router):
-        assert await ibm.statuses([]) == []
-
-
-async def test_statuses_raise_what_one_query_raised() -> None:
-    """A job that could not be asked for is never taken for an unknown one."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        job_id = request.url.path.rpartition("/")[2]
-        return httpx.Response(429 if job_id == "job-5" else 200, json=job_record(job_id))
-
-    async with service() as (ibm, router):
-        router.get(url__startswith=f"{API}/jobs/").mock(side_effect=answer)
-        with pytest.raises(ThrottledError) as caught:
-            await ibm.statuses([f"job-{number}" for number in range(30)])
-    assert caught.value.job_id == "job-5"
-
-
-async def test_statuses_raise_a_lost_answer() -> None:
-    """A query whose answer was lost is not an unknown job either."""
-    async with service() as (ibm, router):
-        router.get(url__startswith=f"{API}/jobs/").mock(side_effect=httpx.ReadError("reset"))
-        with pytest.raises(UnknownOutcomeError):
-            await ibm.statuses(["job-1", "job-2"])
+        route = router.get(f"{API}/jobs").respond(json={"jobs": [job_record("job-1")]})
+        found = await ibm.pending("tag", after=after, before=before)
+    assert [job.job_id for job in found] == ["job-1"]
+    query = route.calls.last.request.url.params
+    assert (query["pending"], query["tags"], query["sort"]) == ("true", "tag", "ASC")
+    assert query["limit"] == "200"
+    assert "2026-01-01" in query["created_after"]
+    assert "2026-01-02" in query["created_before"]

@@ -274,7 +274,6 @@ async def test_refused_credentials_end_a_wait_but_not_the_job() -> None:
         job = team.start()
         with pytest.raises(AuthError, match="job0"):
             await job
-        await anyio.sleep(1.0)
         assert await job == "result"
 
 
@@ -474,8 +473,7 @@ async def test_an_error_of_ours_reaches_the_waiter_and_leaves_no_job() -> None:
 
     class Broken(SimulatedService):
         async def cancel(self, job_id: str) -> None:  # type: ignore[override]
-            self.ledger.append((anyio.current_time(), "cancel", job_id))
-            raise ZeroDivisionError
+            raise ZeroDivisionError(job_id)
 
     async with crew(Broken(queue_seconds=600)) as team:
         job = team.start()

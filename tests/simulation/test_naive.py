@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from qawait.testing.simulation import Design, QawaitClient, Verb, draw, simulate
-from support.naive import ExceptClient, FinallyClient, RetryClient, ShieldClient
+from support.naive import JOB_PROMISES, ExceptClient, FinallyClient, RetryClient, ShieldClient
 
 CANCELLED = (Verb.SUBMIT, Verb.STOP, Verb.STOP, Verb.ADVANCE)
 LOST = (Verb.SUBMIT, Verb.FAULT, Verb.FAULT, Verb.ADVANCE)
-PROMISES = ("an orphan", "two live jobs", "a second cancel")
 RUNS = 500
 
 
@@ -17,7 +16,7 @@ def survived(design: Design, verbs: tuple[Verb, ...]) -> int:
     """Return how many plans a design survived before it broke a promise about jobs."""
     for seed in range(RUNS):
         broken = simulate(draw(seed, verbs), design).violations()
-        if any(violation.startswith(PROMISES) for violation in broken):
+        if any(violation.startswith(JOB_PROMISES) for violation in broken):
             return seed
     return RUNS
 
@@ -38,7 +37,7 @@ def test_a_naive_client_is_found_out(
     """A design with a known flaw survives only a few plans."""
     runs = survived(design, verbs)
     with capsys.disabled():
-        print(f"\n{design.__name__} survived {runs} runs")  # type: ignore[attr-defined]
+        print(f"\n{design.__name__} survived {runs} runs")
     assert runs < RUNS
 
 

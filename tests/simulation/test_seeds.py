@@ -1,7 +1,7 @@
 """Thousands of lives of jobs, each drawn from a seed, and none of them breaks a promise.
 
-    QAWAIT_SIM_RUNS=1000000   how many seeds are tried
-    QAWAIT_SIM_SEED=404       only this one
+QAWAIT_SIM_RUNS=1000000   how many seeds are tried
+QAWAIT_SIM_SEED=404       only this one
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from qawait.types import Update
 
 
+CLIENT_TAG = "client"
+"""What all of a crew's jobs carry."""
+
+
 class CuttableHost(TaskHost):
     """A host that remembers the scopes of the tasks it runs."""
 
@@ -71,7 +75,11 @@ class Crew:
     ) -> Job[Any]:
         """Begin a submit and return its handle at once, before there is an id."""
         request = SubmitRequest(
-            program="sampler", backend="sim", params={}, tag=f"tag{len(self.drivers)}"
+            program="sampler",
+            backend="sim",
+            params={},
+            tag=f"tag{len(self.drivers)}",
+            tags=(CLIENT_TAG,),
         )
         driver = Driver(self.shared, request, on_cancel=on_cancel, delivers=delivers)
         if on_update is not None:
@@ -88,7 +96,7 @@ async def crew(service: SimulatedService | None = None, *, seed: int = 0) -> Asy
     draw = random.Random(seed).random
     host = CuttableHost()
     await host.start()
-    poller = Poller(service, PollSchedule(), draw)
+    poller = Poller(service, PollSchedule(), draw, tag=CLIENT_TAG)
     host.start_apart(poller.run)
     try:
         yield Crew(service, Shared(service, host, poller, Calls(draw)), host)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qawait.emulator import Emulator
     from qawait.opening import Opening
 
-QUICK = qawait.PollSchedule(first=0.02, queued_cap=0.1, running_cap=0.1)
+QUICK = qawait.PollSchedule(lateness=0.02)
 
 
 def opened(emu: Emulator, **options: Any) -> Opening:

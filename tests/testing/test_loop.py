@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from contextvars import Context
 
 import pytest
 
@@ -71,3 +73,31 @@ def test_timeouts_work() -> None:
 
     with pytest.raises(TimeoutError):
         run(time_out())
+
+
+def test_the_private_names_it_relies_on_are_there() -> None:
+    """What asyncio keeps to itself has, on this Python, the names the loop uses."""
+    loop = VirtualLoop(seed=0)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(0))
+        assert task._log_destroy_pending  # type: ignore[attr-defined]
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        await task
+        loop.call_later(9, print)
+        assert isinstance(loop._ready, deque)
+        [timer] = loop._scheduled  # type: ignore[attr-defined]
+        assert isinstance(timer._context, Context)
+        timer.cancel()
+
+    loop.run_until_complete(main())
+    assert callable(asyncio.BaseEventLoop._run_once)  # type: ignore[attr-defined]
+    loop.close()
+
+
+def test_its_clock_starts_where_it_is_told() -> None:
+    """A loop can begin at any time, and be advanced by hand."""
+    loop = VirtualLoop(start=100.0)
+    loop.advance(5.0)
+    assert loop.time() == 105.0
+    loop.close()

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
-
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
 from qawait.ibm.auth import TokenSource
@@ -19,7 +17,8 @@ from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from qawait.ibm.account import Account
     from qawait.ibm.wire import Reply, Request
@@ -83,6 +82,7 @@ class IBMService:
         call = jobs.create(request)
         with _about(tag=request.tag), _effect(call):
             reply = await self._call(call, on_sending=on_sending)
+            self._transport.keep_warm()
             return jobs.parse_created(reply, call, hide=self._secrets)
 
     async def find(self, tag: str) -> list[Snapshot]:
@@ -101,33 +101,20 @@ class IBMService:
             reply = await self._call(call)
             return jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
 
-    async def statuses(self, job_ids: Sequence[str]) -> list[Snapshot]:
-        """Return what the service says about several jobs, in order; unknown ones are left out.
-
-        The first failure ends the other queries and is raised.
-        """
-        found: dict[str, Snapshot] = {}
-        failures: list[QawaitError] = []
-        waiting = iter(dict.fromkeys(job_ids))
-
-        async def ask() -> None:
-            for job_id in waiting:
-                try:
-                    found[job_id] = await self.status(job_id)
-                except RejectedError as error:
-                    if error.status != HTTPStatus.NOT_FOUND:
-                        failures.append(error)
-                        group.cancel_scope.cancel()
-                except QawaitError as error:
-                    failures.append(error)
-                    group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            for _ in range(min(limits.STATUS_FAN_OUT, len(job_ids))):
-                group.start_soon(ask)
-        if failures:
-            raise failures[0]
-        return [found[job_id] for job_id in dict.fromkeys(job_ids) if job_id in found]
+    async def pending(
+        self, tag: str, *, after: datetime | None, before: datetime | None, offset: int = 0
+    ) -> list[Snapshot]:
+        """Return one page of the queued and running jobs with this tag, oldest first."""
+        return await self.jobs(
+            JobFilter(
+                pending=True,
+                tags=(tag,),
+                created_after=after,
+                created_before=before,
+                offset=offset,
+                sort="ASC",
+            )
+        )
 
     async def fetch(self, job_id: str) -> Any | None:
         """Return the decoded result of a job that is DONE; `None` while there is none yet.

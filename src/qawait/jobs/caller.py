@@ -53,6 +53,7 @@ async def wait_ended(driver: Driver, *, seconds: float = math.inf) -> None:
     def reached() -> bool:
         return driver.is_ended or driver.trouble is not None
 
+    driver.look_again()
     await _wait(driver, reached, seconds=seconds)
     if not reached():
         message = f"the job is still {driver.status} after {seconds:g} s of waiting"

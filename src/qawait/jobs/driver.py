@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("qawait.driver")
 _NOT_FOUND: Final = 404
 
+_CALM = frozenset({CancelState.NONE, CancelState.SENT, CancelState.ACKED, CancelState.MOOT})
 _SIGHTING = {
     JobStatus.DONE: Event.SEEN_DONE,
     JobStatus.ERROR: Event.SEEN_ERROR,
@@ -132,6 +133,16 @@ class Driver:
         return repr(self.state.job_id or self.tag or "?")
 
     @property
+    def is_tagged(self) -> bool:
+        """Whether the job carries the client's tag."""
+        return self.request is not None
+
+    @property
+    def estimate(self) -> float | None:
+        """The job's running time in seconds, as the service expects it."""
+        return self.snapshot.estimated_seconds if self.snapshot else None
+
+    @property
     def status(self) -> JobStatus:
         """The job's status as last seen."""
         return self.state.status
@@ -165,6 +176,12 @@ class Driver:
             if self.state.job is JobState.LIVE:
                 self.shared.poller.watch(self)
 
+    def look_again(self) -> None:
+        """Ask at once whether what made waiting senseless still holds: somebody waits anew."""
+        if self.trouble is not None and self.shared.host.is_running:
+            self.trouble = None
+            self.shared.poller.hurry(self)
+
     def want_cancel(self) -> None:
         """Ask for the one cancel of this job; asking again changes nothing."""
         self.follow()
@@ -178,12 +195,28 @@ class Driver:
         if self.is_ended:
             return
         self.attempts += 1
+        if self._is_old_news(snapshot):
+            self.snapshot = snapshot
+            if self.updates.is_watched:
+                self.publish()
+            return
         self.snapshot = snapshot
         self.disconnected_since = None
         self.trouble = self._unknown_status(snapshot)
         event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
         self.apply(event, job_id=snapshot.job_id, status=snapshot.status)
         self.publish()
+
+    def _is_old_news(self, snapshot: Snapshot) -> bool:
+        """Whether nothing has changed: by far the most frequent answer, so by far the cheapest."""
+        return (
+            snapshot.status is self.state.status
+            and self.state.job is JobState.LIVE
+            and self.state.cancel in _CALM
+            and self.trouble is None
+            and self.disconnected_since is None
+            and self._unknown_since is None
+        )
 
     def missed(self, error: QawaitError) -> None:
         """Take note that the service could not be asked; the job is as it was."""

@@ -1,10 +1,17 @@
-"""One poller for all of a client's jobs: one task, one heap of due times."""
+"""One poller for all of a client's jobs: due times on shared ticks, asked for together.
+
+Of the jobs that are due at a tick, a few are asked for one by one; where it takes
+fewer requests, the client's pending jobs are listed instead, which refreshes them
+all. A job that is missing from the list has probably ended, and is asked for by
+itself before anybody believes it.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,13 +19,15 @@ import anyio
 
 from qawait import limits
 from qawait.errors import QawaitError, ThrottledError
+from qawait.jobs.schedule import PollSchedule, Sight
+from qawait.jobs.survey import survey
 from qawait.jobs.waiting import Signal
 from qawait.types import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
-    from qawait.jobs.schedule import PollSchedule
     from qawait.jobs.service import Service
     from qawait.types import Snapshot
 
@@ -38,6 +47,16 @@ class Watcher(Protocol):
         """The job's status as last seen."""
         ...
 
+    @property
+    def estimate(self) -> float | None:
+        """The job's running time in seconds, as the service expects it."""
+        ...
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether the job carries the client's tag, so that a list of those shows it."""
+        ...
+
     def seen(self, snapshot: Snapshot) -> None:
         """Take note of what the service said."""
         ...
@@ -50,36 +69,53 @@ class Watcher(Protocol):
 @dataclass(slots=True, eq=False)
 class _Watch:
     watcher: Watcher
-    due: float = 0.0
-    polls: int = 0
+    due: float
+    asked: float  # when it was last asked for, or began to be watched
+    since: float  # when it was first seen in its status
     status: JobStatus = JobStatus.QUEUED
-    asking: bool = False
-    hurried: bool = False
+    polls: int = 0
+    gap: float = 0.0
+    created: datetime | None = None  # as the list has it; `None` while no list has shown it
+    entry: float | None = None  # when the heap brings it up; never after it is due
+    is_asking: bool = False
+    hurried: float = -math.inf  # when somebody last wanted to know at once
 
 
 class Poller:
-    """Asks for every watched job when it is due, a bounded number at a time."""
+    """Asks for every watched job when it is due, a bounded number of requests at a time.
+
+    `tag` is what all jobs submitted by the client carry; without one each job is
+    asked for by itself.
+    """
 
     def __init__(
         self,
         service: Service,
         schedule: PollSchedule,
         random: Callable[[], float],
+        *,
+        tag: str | None = None,
     ) -> None:
         self._service = service
         self._schedule = schedule
         self._random = random
+        self._tag = tag
         self._watches: dict[Watcher, _Watch] = {}
+        self._listed: dict[str, _Watch] = {}  # those that a list would show, by id
         self._due: list[tuple[float, int, _Watch]] = []
         self._order = itertools.count()
         self._earlier = Signal()
         self._not_before = 0.0
+        self._is_surveying = False
 
     def watch(self, watcher: Watcher) -> None:
         """Ask for this job from now on, first after the schedule's shortest pause."""
-        watch = _Watch(watcher, status=watcher.status)
+        now = anyio.current_time()
+        watch = _Watch(watcher, now, now, now, status=watcher.status)
         self._watches[watcher] = watch
-        self._plan_next(watch)
+        if self._tag is not None and watcher.is_tagged:
+            self._listed[watcher.job_id] = watch
+        self._plan_next(watch, now)
 
     def adopt(self, watcher: Watcher) -> bool:
         """Watch a job that should be watched; false if it is."""
@@ -92,7 +128,7 @@ class Poller:
         """Ask for every job once, spread over a moment: what was planned means nothing now."""
         now = anyio.current_time()
         for watch in list(self._watches.values()):
-            if not watch.asking:
+            if not watch.is_asking:
                 self._plan(watch, now + self._random() * limits.REFRESH_SECONDS)
 
     def hurry(self, watcher: Watcher) -> None:
@@ -100,24 +136,30 @@ class Poller:
         watch = self._watches.get(watcher)
         if watch is None:
             return
-        watch.polls = 0
-        if watch.asking:
-            watch.hurried = True
-        else:
-            self._plan(watch, anyio.current_time())
+        now = anyio.current_time()
+        watch.polls, watch.hurried = 0, now
+        if not watch.is_asking:
+            self._plan(watch, now)
 
     def forget(self, watcher: Watcher) -> None:
         """Ask for this job no more."""
         self._watches.pop(watcher, None)
+        self._listed.pop(watcher.job_id, None)
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        asking = anyio.CapacityLimiter(limits.REQUESTS_IN_FLIGHT)
+        self._is_surveying = False
+        asking = anyio.CapacityLimiter(limits.POLLS_IN_FLIGHT)
         async with anyio.create_task_group() as queries:
             while True:
                 await self._until_due()
-                for watch in self._take_due():
+                together, alone = self._divided(self._take_due())
+                for watch in alone:
                     queries.start_soon(self._ask, watch, asking)
+                if together:
+                    queries.start_soon(self._survey, together, asking)
+
+    # --- what is due -----------------------------------------------------------------------------
 
     async def _until_due(self) -> None:
         while (wait := self._seconds_to_due()) > 0:
@@ -125,36 +167,120 @@ class Poller:
                 await self._earlier.wait()
 
     def _seconds_to_due(self) -> float:
-        while self._due and self._is_stale(*self._due[0]):
-            heapq.heappop(self._due)
+        self._drop_stale()
         if not self._due:
-            return float("inf")
+            return math.inf
         return max(self._due[0][0], self._not_before) - anyio.current_time()
 
-    def _is_stale(self, due: float, _: int, watch: _Watch) -> bool:
-        return watch.asking or due != watch.due or watch.watcher not in self._watches
+    def _drop_stale(self) -> None:
+        """Bring up what is really due first: a job put off stays where it was in the heap."""
+        while self._due:
+            entry, _, watch = self._due[0]
+            if entry == watch.entry and entry == watch.due and not self._is_idle(watch):
+                return
+            heapq.heappop(self._due)
+            if entry == watch.entry:
+                watch.entry = None
+                if not self._is_idle(watch):
+                    self._push(watch)
+
+    def _is_idle(self, watch: _Watch) -> bool:
+        return watch.is_asking or watch.watcher not in self._watches
 
     def _take_due(self) -> list[_Watch]:
         now = anyio.current_time()
-        taken = []
+        taken: list[_Watch] = []
+        self._drop_stale()
         while self._due and self._due[0][0] <= now:
-            entry = heapq.heappop(self._due)
-            if not self._is_stale(*entry):
-                entry[2].asking = True
-                taken.append(entry[2])
+            _, _, watch = heapq.heappop(self._due)
+            watch.entry, watch.is_asking = None, True
+            taken.append(watch)
+            self._drop_stale()
         return taken
+
+    def _divided(self, due: list[_Watch]) -> tuple[list[_Watch], list[_Watch]]:
+        """Return which jobs to list together and which to ask for alone: the fewest requests."""
+        listed = [watch for watch in due if watch.watcher.job_id in self._listed]
+        pages = math.ceil(len(self._listed) / limits.LIST_PAGE)
+        if len(listed) <= pages or self._is_surveying:
+            return [], due
+        alone = [watch for watch in due if watch.watcher.job_id not in self._listed]
+        self._is_surveying = True
+        return listed, alone
+
+    # --- asking ----------------------------------------------------------------------------------
 
     async def _ask(self, watch: _Watch, asking: anyio.CapacityLimiter) -> None:
         answer: Snapshot | QawaitError
-        try:
-            async with asking:
+        async with asking:
+            asked = anyio.current_time()
+            try:
                 answer = await self._service.status(watch.watcher.job_id)
-        except QawaitError as error:
-            answer = error
-            self._heed(error)
-        if not (watch.hurried and _is_live(answer)):  # it is older than what there was to hurry for
+            except QawaitError as error:
+                answer = error
+        self._answered(watch, answer, asked)
+
+    async def _survey(self, due: list[_Watch], asking: anyio.CapacityLimiter) -> None:
+        """List the client's pending jobs, and ask for those that the list does not show."""
+        expected = dict(self._listed)
+        asked = anyio.current_time()
+        try:
+            error = await survey(
+                self._service,
+                self._tag or "",
+                [watch.created for watch in expected.values() if watch.created],
+                asking=asking,
+                take=lambda page: self._take_page(page, expected, asked),
+            )
+        finally:
+            self._is_surveying = False
+        if error is None:
+            await self._confirm(self._questionable(expected.values(), due), asking)
+        else:
+            for watch in due:
+                if watch.is_asking:
+                    self._answered(watch, error, asked)
+
+    def _take_page(
+        self, page: Iterable[Snapshot], expected: dict[str, _Watch], asked: float
+    ) -> None:
+        for snapshot in page:
+            watch = expected.pop(snapshot.job_id, None)
+            if watch is not None and watch.watcher in self._watches:
+                watch.created = snapshot.created or watch.created
+                self._answered(watch, snapshot, asked)
+
+    def _questionable(self, missing: Iterable[_Watch], due: list[_Watch]) -> list[_Watch]:
+        """Return the jobs to ask for since no list shows them: they were there, or are due."""
+        asked_for = set(due)
+        return [
+            watch
+            for watch in missing
+            if watch.watcher in self._watches and (watch.created or watch in asked_for)
+        ]
+
+    async def _confirm(self, missing: list[_Watch], asking: anyio.CapacityLimiter) -> None:
+        async with anyio.create_task_group() as queries:
+            for watch in missing:
+                watch.is_asking = True
+                queries.start_soon(self._ask, watch, asking)
+
+    def _answered(self, watch: _Watch, answer: Snapshot | QawaitError, asked: float) -> None:
+        if isinstance(answer, QawaitError):
+            self._heed(answer)
+        # an answer older than what there was to hurry for tells nothing about it
+        is_stale = asked < watch.hurried and not _is_final(answer)
+        if not is_stale:
             self._tell(watch.watcher, answer)
-        self._answered(watch)
+        watch.is_asking = False
+        if watch.watcher not in self._watches:
+            return
+        now = anyio.current_time()
+        if is_stale:
+            self._plan(watch, now)
+        else:
+            self._plan_next(watch, now)
+            watch.asked = now
 
     def _tell(self, watcher: Watcher, answer: Snapshot | QawaitError) -> None:
         try:
@@ -165,34 +291,40 @@ class Poller:
         except Exception:  # noqa: BLE001 - one job's bug must not end the polling of the others
             _log.exception("following job %s failed", watcher.job_id)
 
-    def _answered(self, watch: _Watch) -> None:
-        watch.asking = False
-        if watch.watcher not in self._watches:
-            return
-        if watch.hurried:
-            watch.hurried = False
-            self._plan(watch, anyio.current_time())
-        else:
-            self._plan_next(watch)
-
     def _heed(self, error: QawaitError) -> None:
         if isinstance(error, ThrottledError) and error.retry_after:
             self._not_before = anyio.current_time() + error.retry_after
 
-    def _plan_next(self, watch: _Watch) -> None:
+    # --- planning --------------------------------------------------------------------------------
+
+    def _plan_next(self, watch: _Watch, now: float) -> None:
         status = watch.watcher.status
         if status is not watch.status:
             watch.status, watch.polls = status, 0
-        pause = self._schedule.pause(status, watch.polls, self._random())
+            watch.since, watch.gap = now, now - watch.asked
+        sight = Sight(
+            status=status,
+            polls=watch.polls,
+            age=now - watch.since,
+            gap=watch.gap,
+            estimate=watch.watcher.estimate,
+        )
         watch.polls += 1
-        self._plan(watch, anyio.current_time() + pause)
+        self._plan(watch, now + self._schedule.pause(sight, self._random()))
 
     def _plan(self, watch: _Watch, due: float) -> None:
-        watch.due = due
-        heapq.heappush(self._due, (due, next(self._order), watch))
+        tick = self._schedule.tick
+        # on a shared tick, so that many jobs are few requests and one timer
+        watch.due = math.ceil(due / tick) * tick if due > anyio.current_time() else due
+        if watch.entry is None or watch.due < watch.entry:
+            self._push(watch)
+
+    def _push(self, watch: _Watch) -> None:
+        watch.entry = watch.due
+        heapq.heappush(self._due, (watch.due, next(self._order), watch))
         if self._due[0][2] is watch:
             self._earlier.set()
 
 
-def _is_live(answer: Snapshot | QawaitError) -> bool:
-    return not isinstance(answer, QawaitError) and not answer.is_final
+def _is_final(answer: Snapshot | QawaitError) -> bool:
+    return not isinstance(answer, QawaitError) and answer.is_final

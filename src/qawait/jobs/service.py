@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from qawait.types import Snapshot, SubmitRequest
 
@@ -51,8 +52,14 @@ class Service(Protocol):
         """Return what the service says about one job."""
         ...
 
-    async def statuses(self, job_ids: Sequence[str]) -> Sequence[Snapshot]:
-        """Return what the service says about several jobs; unknown ones are left out."""
+    async def pending(
+        self, tag: str, *, after: datetime | None, before: datetime | None, offset: int
+    ) -> Sequence[Snapshot]:
+        """Return one page of the queued and running jobs with this tag, oldest first.
+
+        `after` and `before` bound the time of creation; of the jobs in between
+        the first `offset` are left out. A page holds `limits.LIST_PAGE` at most.
+        """
         ...
 
     async def fetch(self, job_id: str) -> Any | None:

@@ -41,6 +41,11 @@ class UpdateStream:
         self._listeners.clear()
         self.changed.set()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody would notice an update now."""
+        return bool(self._listeners) or self.changed.is_awaited
+
     def publish(self, update: Update) -> None:
         """Make `update` the latest, and tell everyone."""
         self.latest = update

@@ -25,6 +25,11 @@ class Signal:
             self._event.set()
             self._event = None
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody has waited since the last `set`."""
+        return self._event is not None
+
     async def wait(self) -> None:
         """Return after the next `set`."""
         if self._event is None:

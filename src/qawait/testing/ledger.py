@@ -35,6 +35,7 @@ class SimulatedJob:
     queue_seconds: float
     run_seconds: float
     ends_as: JobStatus = JobStatus.DONE
+    tags: tuple[str, ...] = ()
     cancelled_at: float | None = None
     cancels: int = 0
     raw_status: str | None = None

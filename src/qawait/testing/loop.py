@@ -72,7 +72,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def drop_killed(self) -> None:
         """Let nothing run any more that belongs to a process that was killed."""
         self._has_killed = True
-        _drop(chain(self._ready, self._scheduled))  # type: ignore[has-type, attr-defined]
+        _drop(chain(self._ready, self._scheduled))  # type: ignore[attr-defined]
 
     def _run_once(self) -> None:
         if self._random is not None and len(self._ready) > 1:  # type: ignore[has-type]
@@ -118,6 +118,8 @@ class SimulatedProcess:
     def kill(self) -> None:
         """End every task where it stands."""
         self.is_killed = True
+        for task in self.tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001
         self._loop.drop_killed()
 
     def bury(self) -> None:
@@ -128,7 +130,6 @@ class SimulatedProcess:
         """
         with _unheard():
             for task in self.running():
-                task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001
                 _close(task.get_coro())
         self.tasks.clear()
 

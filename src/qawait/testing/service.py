@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from qawait import limits
 from qawait.errors import RejectedError
 from qawait.jobs.service import CancelReply
 from qawait.testing.ledger import Outcome, Request, SimulatedJob
@@ -122,9 +125,19 @@ class SimulatedService:
         )
         return seen
 
-    async def statuses(self, job_ids: Sequence[str]) -> Sequence[Snapshot]:
-        """Return several jobs' status."""
-        return [await self.status(job_id) for job_id in job_ids]
+    async def pending(
+        self,
+        tag: str,
+        *,
+        after: datetime | None,
+        before: datetime | None,
+        offset: int = 0,
+    ) -> Sequence[Snapshot]:
+        """Return one page of the jobs with this tag that have not ended, oldest first."""
+        page: list[Snapshot] = await self._request(
+            "pending", tag, lambda now: self._listed(tag, after, before, now)
+        )
+        return page[offset : offset + limits.LIST_PAGE]
 
     async def fetch(self, job_id: str) -> Any | None:
         """Return the scripted result."""
@@ -194,7 +207,7 @@ class SimulatedService:
             if request.answered is None:
                 request.error = error
 
-    # --- effects -----------------------------------------------------------------------------------
+    # --- effects ---------------------------------------------------------------------------------
 
     def _create(self, request: SubmitRequest, now: float) -> str:
         number = next(self._ids)
@@ -202,6 +215,7 @@ class SimulatedService:
         job = SimulatedJob(
             job_id=f"job{number}",
             tag=request.tag,
+            tags=(*request.tags, request.tag),
             created=now,
             queue_seconds=outcome.queue_seconds,
             run_seconds=outcome.run_seconds,
@@ -231,8 +245,23 @@ class SimulatedService:
             job_id=job.job_id,
             status=status,
             raw_status=job.raw_status or (_WORDS[status] if status else "?"),
-            tags=(job.tag,),
+            created=_at(job.created),
+            tags=job.tags,
         )
+
+    def _listed(
+        self, tag: str, after: datetime | None, before: datetime | None, now: float
+    ) -> list[Snapshot]:
+        listed = [
+            self._snapshot(job, now)
+            for job in self.jobs.values()
+            if tag in job.tags
+            and job.created <= now - self.listing_lag
+            and not job.status(now).is_final
+            and (after is None or _at(job.created) >= after)
+            and (before is None or _at(job.created) <= before)
+        ]
+        return sorted(listed, key=attrgetter("created"))
 
     def _with_tag(self, tag: str, now: float) -> list[Snapshot]:
         jobs = [job for job in self.jobs.values() if job.tag == tag]
@@ -252,4 +281,10 @@ class SimulatedService:
         return CancelReply.ACCEPTED
 
 
+def _at(seconds: float) -> datetime:
+    """Return a time on the loop's clock as the service writes it."""
+    return _EPOCH + timedelta(seconds=seconds)
+
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _TRACEBACK = "Traceback: it failed"

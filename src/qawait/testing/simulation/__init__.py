@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from qawait.testing.simulation.clients import QawaitClient
+from qawait.testing.simulation.clients import Design, QawaitClient, Surroundings
 from qawait.testing.simulation.plan import Action, Plan, Setting, Verb, draw
 from qawait.testing.simulation.trace import Trace
-from qawait.testing.simulation.world import Design, World
+from qawait.testing.simulation.world import World
 
 __all__ = [
     "Action",
+    "Design",
     "Plan",
     "QawaitClient",
     "Setting",
+    "Surroundings",
     "Trace",
     "Verb",
     "World",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from anyio import current_time
 
@@ -27,11 +28,11 @@ from qawait.jobs.waiting import outlast
 from qawait.types import SubmitRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from qawait.guard.journal import Row
     from qawait.guard.recovery import Policy
-    from qawait.jobs.service import Service
+    from qawait.testing.service import SimulatedService
     from qawait.testing.simulation.keeping import SimulatedGuardian, SimulatedJournal
     from qawait.testing.simulation.plan import Setting, Shape
     from qawait.types import OnCancel, Snapshot
@@ -44,6 +45,8 @@ class SimulatedSubmit(Protocol):
     on_cancel: OnCancel
     submitted: float | None
     """When the submit began."""
+    got_id: float | None
+    """When the job's id was known."""
     ended: float | None
     """When the client learned that the job has ended, or that there is none."""
 
@@ -62,6 +65,17 @@ class SimulatedSubmit(Protocol):
     async def cancel(self) -> Any:
         """Cancel the job."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a simulated client is given."""
+
+    name: str
+    service: SimulatedService
+    journal: SimulatedJournal
+    guardian: SimulatedGuardian
+    setting: Setting
 
 
 class SimulatedClient(Protocol):
@@ -88,6 +102,10 @@ class SimulatedClient(Protocol):
         ...
 
 
+Design: TypeAlias = "Callable[[Surroundings], SimulatedClient]"
+"""Makes a client, which is not open yet, for a world."""
+
+
 class QawaitSubmit:
     """One submit of qawait's: a driver, and the callers' side of it."""
 
@@ -96,6 +114,7 @@ class QawaitSubmit:
         self.tag = driver.tag or ""
         self.on_cancel = driver.on_cancel
         self.submitted: float | None = None
+        self.got_id: float | None = None
         self.ended: float | None = None
         self._job: Job[Any] = Job(driver)
         driver.on_end(self._take_time)
@@ -108,6 +127,7 @@ class QawaitSubmit:
         self.submitted = current_time()
         self.driver.submit()
         await caller.wait_identified(self.driver)
+        self.got_id = current_time()
 
     async def result(self) -> Any:
         """Wait for the job's result."""
@@ -129,45 +149,36 @@ class QawaitSubmit:
 class QawaitClient:
     """All of a client of qawait's but its HTTP, its disk and its guardian process."""
 
-    def __init__(  # noqa: PLR0913 - what a client consists of
-        self,
-        *,
-        name: str,
-        service: Service,
-        journal: SimulatedJournal,
-        guardian: SimulatedGuardian,
-        setting: Setting,
-    ) -> None:
-        draw = random.Random(f"{name} {setting.seed}").random  # noqa: S311 - jitter is no secret
-        self._service = service
-        self._guardian = guardian
+    def __init__(self, around: Surroundings) -> None:
+        seed = f"{around.name} {around.setting.seed}"
+        draw = random.Random(seed).random  # noqa: S311 - jitter is no secret
+        self._around = around
         self._guard = Guard(
             url="",
             instance="",
-            owner=Owner(name, 0, "", "", -1),
-            journal=cast("Any", journal),
-            guardian=cast("Any", guardian),
+            owner=Owner(around.name, 0, "", "", -1),
+            journal=cast("Any", around.journal),
+            guardian=cast("Any", around.guardian),
             wall_clock=current_time,
         )
-        guardian.replay = self._guard.replay
+        around.guardian.replay = self._guard.replay
         self._host = TaskHost()
-        self._poller = Poller(service, PollSchedule(), draw)
+        self._poller = Poller(around.service, PollSchedule(), draw)
         self._calls = Calls(draw)
         self._shared = Shared(
-            service, self._host, self._poller, self._calls, self._guard, current_time
+            around.service, self._host, self._poller, self._calls, self._guard, current_time
         )
         self._owned: set[Driver] = set()
-        self._has_watchdog = setting.watchdog
 
     async def open(self) -> None:
         """Make it ready."""
         await self._host.start()
         self._host.start_soon(self._poller.run)
-        if self._has_watchdog:
+        if self._around.setting.watchdog:
             watchdog = Watchdog(
                 drivers=lambda: self._owned,
                 poller=self._poller,
-                guardian=cast("Any", self._guardian),
+                guardian=cast("Any", self._around.guardian),
                 wall_clock=current_time,
             )
             self._host.start_soon(watchdog.run)
@@ -204,14 +215,16 @@ class QawaitClient:
         for row in rows:
             try:
                 left = await recovery.settle(
-                    row, policy, service=self._service, calls=self._calls, take=self._take
+                    row,
+                    policy,
+                    service=self._around.service,
+                    calls=self._calls,
+                    take=self._take,
                 )
             except QawaitError:
                 continue
-            if left.outcome in recovery.SETTLED and self._guard.journal is not None:
-                cast("SimulatedJournal", self._guard.journal).settle(
-                    row.tag, left.job_id, left.outcome
-                )
+            if left.outcome in recovery.SETTLED:
+                self._around.journal.settle(row.tag, left.job_id, left.outcome)
 
     def _take(self, seen: Snapshot, row: Row) -> None:
         driver = Driver(self._shared, None, on_cancel=cast("OnCancel", row.on_cancel))

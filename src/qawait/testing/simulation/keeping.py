@@ -85,6 +85,8 @@ class SimulatedGuardian:
     def __init__(self, *, pipe_seconds: float) -> None:
         self.is_dead = False
         self.is_closed = False
+        self.was_killed = False
+        self.has_given_up = False
         self.replay: Callable[[], Iterable[dict[str, Any]]] = tuple
         self._pipe_seconds = pipe_seconds
         self._ready_at = anyio.current_time() + self.START_SECONDS
@@ -128,12 +130,12 @@ class SimulatedGuardian:
 
     def kill(self) -> None:
         """End the process, with all that it knew."""
-        self.is_dead = True
+        self.is_dead = self.was_killed = True
         self._died.set()
         self._pipe.drop()
         self._jobs.clear()
 
-    # --- the process itself ------------------------------------------------------------------------
+    # --- the process itself ----------------------------------------------------------------------
 
     async def settle(self, service: Service, settled: Callable[[str, str], object]) -> None:
         """Settle every open job; `settled(tag, outcome)` is called for each that is."""
@@ -149,7 +151,8 @@ class SimulatedGuardian:
         try:
             outcome = await self._end(service, job)
         except QawaitError:
-            return  # left to the journal
+            self.has_given_up = True  # it is left to the journal
+            return
         settled(job.tag, outcome)
 
     async def _end(self, service: Service, job: _Open) -> str:

@@ -156,10 +156,10 @@ def _setting(draws: random.Random, seed: int) -> Setting:
         latency=_chosen(draws, LATENCIES),
         connect_seconds=_chosen(draws, (0.0, 0.0, 0.03)),
         listing_lag=_chosen(draws, (0.0, 0.0, 0.0, 0.3)),
-        cut_lands=draws.random() < 0.7,
+        cut_lands=_chance(draws, 0.7),
         disk_seconds=_chosen(draws, (0.0005, 0.01)),
         pipe_seconds=_chosen(draws, (0.0, 0.0002, 0.005)),
-        watchdog=draws.random() < 0.2,
+        watchdog=_chance(draws, 0.2),
         outcomes=tuple(_outcome(draws) for _ in range(3)),
     )
 
@@ -169,7 +169,7 @@ def _outcome(draws: random.Random) -> Outcome:
         queue_seconds=_chosen(draws, (0.0, 0.02, 1.0, 8.0)),
         run_seconds=_chosen(draws, (0.0, 0.02, 1.0, 8.0)),
         ends_as=_chosen(draws, (JobStatus.DONE, JobStatus.DONE, JobStatus.ERROR)),
-        outruns_cancel=draws.random() < 0.15,
+        outruns_cancel=_chance(draws, 0.15),
     )
 
 
@@ -182,15 +182,19 @@ def _action(draws: random.Random, verb: Verb) -> Action:
         which=_chosen(draws, (0, 0, 0, 1, 2, 3)),
         shape=_chosen(draws, (*SHAPES, "plain", "plain")),
         stop=_chosen(draws, STOPS),
-        on_cancel="detach" if draws.random() < 0.15 else "cancel",
+        on_cancel="detach" if _chance(draws, 0.15) else "cancel",
         seconds=_chosen(draws, (0.0, 0.01, 0.1, 1.5)),
-        lands=draws.random() < 0.7,
+        lands=_chance(draws, 0.7),
         call=call,
         trouble=trouble,
         after=after,
         delay=_chosen(draws, (0.0, 0.0, 0.02, 1.0)),
         late=_chosen(draws, LATE) if after else 0.0,
     )
+
+
+def _chance(draws: random.Random, share: float) -> bool:
+    return draws.random() < share
 
 
 def _chosen(draws: random.Random, among: Sequence[T]) -> T:

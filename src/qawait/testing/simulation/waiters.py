@@ -55,8 +55,8 @@ class Waiter:
         try:
             with self._scope:
                 await self._shaped()
-        except (SiblingError, TimeoutError, Exception, asyncio.CancelledError):
-            return  # it is in `raised`
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - it is kept in `raised`
+            return
 
     async def _shaped(self) -> None:
         match self.shape:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
 from qawait.testing.faults import Fault
 from qawait.testing.loop import SimulatedProcess, VirtualLoop
 from qawait.testing.service import SimulatedService
-from qawait.testing.simulation.clients import QawaitClient
+from qawait.testing.simulation import invariants
+from qawait.testing.simulation.clients import QawaitClient, Surroundings
 from qawait.testing.simulation.keeping import SimulatedGuardian, SimulatedJournal
 from qawait.testing.simulation.plan import Action, Plan, Setting, Verb
 from qawait.testing.simulation.trace import Trace
 from qawait.testing.simulation.waiters import SiblingError, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine
 
     from qawait.guard.journal import Row
     from qawait.guard.recovery import Policy
-    from qawait.testing.simulation.clients import SimulatedClient, SimulatedSubmit
-    from qawait.testing.simulation.plan import Shape
+    from qawait.testing.simulation.clients import Design, SimulatedClient, SimulatedSubmit
 
 T = TypeVar("T")
 
@@ -32,22 +32,6 @@ JOBS_END_WITHIN = 60.0
 GUARDIAN_ENDS_WITHIN = 70.0
 _SUBMITS = 4  # that a plan can make; more show nothing new
 _ROUNDS = 3
-
-
-class Design(Protocol):
-    """Makes a client for a world."""
-
-    def __call__(
-        self,
-        *,
-        name: str,
-        service: SimulatedService,
-        journal: SimulatedJournal,
-        guardian: SimulatedGuardian,
-        setting: Setting,
-    ) -> SimulatedClient:
-        """Return a client that is not open yet."""
-        ...
 
 
 @dataclass(eq=False)
@@ -121,7 +105,7 @@ class World:
             await self.act(action)
         return await self._finish()
 
-    # --- actions -----------------------------------------------------------------------------------
+    # --- actions ---------------------------------------------------------------------------------
 
     async def act(self, action: Action) -> None:
         """Carry out one action, after its pause."""
@@ -136,19 +120,10 @@ class World:
                 await self._stop(action)
             case Verb.FAULT:
                 self._add_fault(action)
-            case Verb.LEAVE:
-                await self._leave()
-            case Verb.KILL:
-                self._kill(lands=action.lands)
-            case Verb.KILL_GUARDIAN:
-                self._kill_guardian()
-            case Verb.RESTART:
-                self._kill(lands=action.lands)
-                await self._program()
             case Verb.RECOVER:
                 await self._recover("attach" if action.which % 2 else "cancel")
-            case Verb.ADVANCE:
-                pass
+            case _:
+                await self._end(action)
 
     async def _program(self) -> Program:
         if self._programs and not self._programs[-1].is_gone:
@@ -157,11 +132,7 @@ class World:
         guardian = SimulatedGuardian(pipe_seconds=self.setting.pipe_seconds)
         process = SimulatedProcess(self.loop, name)
         client = self._design(
-            name=name,
-            service=self.service,
-            journal=self.journal,
-            guardian=guardian,
-            setting=self.setting,
+            Surroundings(name, self.service, self.journal, guardian, self.setting)
         )
         program = Program(name, process, client, guardian)
         self._programs.append(program)
@@ -178,6 +149,7 @@ class World:
             for nth in range(2 if several else 1)
         ]
         self._submits += submits
+        self.trace.detached |= {one.tag for one in submits if one.on_cancel == "detach"}
         self._start(
             Waiter(
                 what="run",
@@ -237,7 +209,21 @@ class World:
         self.service.faults = (*self.service.faults, fault)
         self.trace.note(str(fault))
 
-    # --- ends --------------------------------------------------------------------------------------
+    async def _end(self, action: Action) -> None:
+        match action.verb:
+            case Verb.LEAVE:
+                await self._leave()
+            case Verb.KILL:
+                self._kill(lands=action.lands)
+            case Verb.KILL_GUARDIAN:
+                self._kill_guardian()
+            case Verb.RESTART:
+                self._kill(lands=action.lands)
+                await self._program()
+            case _:
+                pass  # its pause was all
+
+    # --- ends ------------------------------------------------------------------------------------
 
     async def _leave(self) -> None:
         program = self._programs[-1] if self._programs else None
@@ -314,6 +300,7 @@ class World:
         self.trace.check_waits(self.loop.time())
         await self._leave()
         await self._until_over(self._guardians_end, GUARDIAN_ENDS_WITHIN)
+        self._check_guardians()
         for _ in range(_ROUNDS):
             if self._left_behind():
                 await self._recover("cancel")
@@ -322,9 +309,6 @@ class World:
         self.service.land(self.loop.time())
         self.trace.over = self.loop.time()
         self._check_tasks()
-        self.trace.detached = {
-            submit.tag for submit in self._submits if submit.on_cancel == "detach"
-        }
         return self.trace
 
     def _waits_end(self) -> bool:
@@ -344,6 +328,15 @@ class World:
         while not is_over() and self.loop.time() < until:
             await anyio.sleep(min(pause, until - self.loop.time()))
             pause = min(2 * pause, 1.0)
+
+    def _check_guardians(self) -> None:
+        """Where no guardian was killed or had to give up, nothing is left to recover."""
+        guardians = [program.guardian for program in self._programs]
+        if not any(guardian.was_killed or guardian.has_given_up for guardian in guardians):
+            now = self.loop.time()
+            self.service.land(now)
+            for orphan in invariants.orphans(self.trace, now):
+                self.trace.found(f"left by its guardian: {orphan}")
 
     def _check_tasks(self) -> None:
         for program in self._programs:

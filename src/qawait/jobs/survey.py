@@ -1,0 +1,78 @@
+"""Listing a client's pending jobs, all pages, while jobs end and others come.
+
+Pages are cut by time of creation. An offset would skip jobs: whenever one ends,
+all that follow move up by one. Where the times are known from an earlier survey,
+the pages are fetched at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import anyio
+
+from qawait import limits
+from qawait.errors import QawaitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from qawait.jobs.service import Service
+    from qawait.types import Snapshot
+
+_TICK = timedelta(microseconds=1)
+Window = tuple[datetime | None, datetime | None]
+
+
+def windows(created: Iterable[datetime], size: int) -> list[Window]:
+    """Return spans of creation time that hold about `size` of the known jobs each.
+
+    Together they cover all times; neighbours overlap by a moment, since whether
+    the service counts a bound itself is not documented.
+    """
+    times = sorted(created)
+    cuts = [times[place] for place in range(size, len(times), size)]
+    starts: list[datetime | None] = [None, *(cut - _TICK for cut in cuts)]
+    ends: list[datetime | None] = [*(cut + _TICK for cut in cuts), None]
+    return list(zip(starts, ends, strict=True))
+
+
+async def survey(
+    service: Service,
+    tag: str,
+    created: Iterable[datetime],
+    *,
+    asking: anyio.CapacityLimiter,
+    take: Callable[[Sequence[Snapshot]], None],
+) -> QawaitError | None:
+    """Call `take` with each page of the pending jobs with this tag, as it comes.
+
+    Returns the first error of a page that could not be had; what was taken is
+    true all the same.
+    """
+    errors: list[QawaitError] = []
+
+    async def walk(after: datetime | None, before: datetime | None) -> None:
+        offset = 0
+        while True:
+            async with asking:
+                page = await service.pending(tag, after=after, before=before, offset=offset)
+            take(page)
+            last = page[-1].created if page else None
+            if len(page) < limits.LIST_PAGE or last is None:
+                return
+            # more jobs of one moment than a page holds can be told apart by their place only
+            offset = offset + len(page) if after == last - _TICK else 0
+            after = last - _TICK
+
+    async def walk_or_note(window: Window) -> None:
+        try:
+            await walk(*window)
+        except QawaitError as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as group:
+        for window in windows(created, limits.SURVEY_WINDOW):
+            group.start_soon(walk_or_note, window)
+    return errors[0] if errors else None
