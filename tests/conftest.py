@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,16 @@ if TYPE_CHECKING:
     from qawait.emulator import Emulator
 
 REAL_LOOPS = ["asyncio", "uvloop", "trio"]
+if sys.version_info >= (3, 12):
+    REAL_LOOPS.append("eager")
 VIRTUAL_LOOPS = ["virtual-asyncio", "virtual-trio"]
+
+
+def eager_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop whose tasks begin to run when they are made."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined, unused-ignore]
+    return loop
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -43,6 +54,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
             return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
         case "trio":
             return "trio", {}
+        case "eager":
+            return "asyncio", {"loop_factory": eager_loop}
         case name:
             return "asyncio", {"use_uvloop": name == "uvloop"}
 

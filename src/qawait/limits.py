@@ -134,6 +134,8 @@ EMPTY_RESULT_SECONDS: Final = 10.0
 
 WATCH_SECONDS: Final = 1.0
 """How often the watchdog looks after every job."""
+DRIVE_SECONDS: Final = 1_200.0
+"""How long a task may be at work for a job without a change; more than all its limits together."""
 RESTART_SECONDS: Final = 1.0
 """The pause before a task of the client that failed is started again."""
 BLOCKED_SECONDS: Final = 1.0

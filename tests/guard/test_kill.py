@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from qawait import limits
-from support.killing import assert_settled, guardians, program, until
+from support.killing import Program, assert_settled, guardians, ignores, program, until
 
 if TYPE_CHECKING:
     from qawait.emulator import Emulator
@@ -94,13 +94,21 @@ def test_a_killed_guardian_is_replaced(emu: Emulator) -> None:
     """A guardian killed again and again, and then its parent, still leaves no job running."""
     with program(emu, jobs=JOBS) as victim:
         victim.wait_submitted()
-        seen: set[int] = set()
-        for _ in range(5):
-            until(lambda: bool(set(guardians(victim.process.pid)) - seen), 10)
-            pid = next(iter(set(guardians(victim.process.pid)) - seen))
-            seen.add(pid)
-            os.kill(pid, signal.SIGKILL)
-        until(lambda: bool(set(guardians(victim.process.pid)) - seen), 10)
-        time.sleep(0.3)  # it has been told everything; there is no sign of that from outside
+        for _ in range(20):
+            os.kill(deaf_guardian(victim), signal.SIGKILL)
+        deaf_guardian(victim)
+        time.sleep(0.3)  # it is told everything next; there is no sign of that from outside
         victim.stop(signal.SIGKILL)
         assert_settled(emu, jobs=JOBS)
+
+
+def deaf_guardian(victim: Program) -> int:
+    """Return a guardian of the program once it ignores SIGTERM, and so is at work."""
+    found: list[int] = []
+
+    def at_work() -> bool:
+        found[:] = [pid for pid in guardians(victim.process.pid) if ignores(pid, signal.SIGTERM)]
+        return bool(found)
+
+    until(at_work, 10)
+    return found[0]

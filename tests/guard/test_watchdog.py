@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from qawait import limits
+from qawait.errors import DeadlineExceededError
 from qawait.guard.watchdog import Watchdog
 from qawait.jobs import caller
 from qawait.testing import Fault, SimulatedService
@@ -84,6 +85,16 @@ async def test_after_a_sleep_each_job_is_asked_for_once() -> None:
         asked = [driver.attempts - earlier for driver, earlier in before.items()]
         assert min(asked) >= 1
         assert len(team.service.ledger) - requests <= 3 * len(jobs)
+
+
+async def test_a_driver_past_its_deadline_is_no_hang() -> None:
+    """A submit that never comes back ends the wait with an error after all its limits."""
+    async with crew(SimulatedService(latency=1e6)) as team:
+        watch(team)
+        began = anyio.current_time()
+        with pytest.raises(DeadlineExceededError, match="tag0"):
+            await team.start()
+        assert anyio.current_time() - began < 2 * limits.DRIVE_SECONDS
 
 
 async def test_a_blocked_loop_is_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -100,3 +100,12 @@ def guardians(parent: int) -> list[int]:
             if b"guardian_main" in b" ".join(command) and str(parent).encode() in command:
                 found.append(int(folder.name))
     return found
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Tell whether a process ignores a signal; false for one that has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigIgn:"):
+                return bool(int(line.split()[1], 16) & 1 << (number - 1))
+    return False

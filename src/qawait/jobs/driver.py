@@ -17,6 +17,7 @@ import anyio
 from qawait import limits
 from qawait.errors import (
     ConfigError,
+    DeadlineExceededError,
     JobCancelledError,
     QawaitError,
     RejectedError,
@@ -63,6 +64,7 @@ class Driver:
 
     __slots__ = (
         "__weakref__",
+        "_began",
         "_delivers",
         "_ended",
         "_fetch",
@@ -108,6 +110,7 @@ class Driver:
         self._ended: list[Callable[[Driver], object]] = []
         self.waiters = 0
         self._unknown_since: float | None = None
+        self._began = 0.0  # when the last of them was started
         self._working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
         self.submission: Submission | None = None
@@ -248,10 +251,13 @@ class Driver:
         """Set the job going again if no task is at work where one has to be.
 
         A task of ours ends early only when somebody cancels it from outside. What
-        it was doing then counts as a request whose answer was lost.
+        it was doing then counts as a request whose answer was lost. One that is at
+        work for longer than all its limits together is hung: waiters are told.
         """
-        if self._working > 0 or self.is_ended:
+        if self.is_ended:
             return False
+        if self._working > 0:
+            return self._is_overdue()
         state = self.state
         if state.job is JobState.SUBMITTING:
             self.error = self.named(UnknownOutcomeError("the submit was cut short"))
@@ -262,6 +268,15 @@ class Driver:
             self.apply(Event.CANCEL_LOST)
         else:
             return self._follows and self.shared.poller.adopt(self)
+        return True
+
+    def _is_overdue(self) -> bool:
+        seconds = anyio.current_time() - self._began
+        if seconds < limits.DRIVE_SECONDS or self.trouble is not None:
+            return False
+        message = f"qawait has been at work on the job for {seconds:.0f} s without a change"
+        self.trouble = self.named(DeadlineExceededError(message))
+        self.changed.set()
         return True
 
     def on_end(self, listener: Callable[[Driver], object]) -> None:
@@ -404,6 +419,7 @@ class Driver:
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` as a task of the client; an error of ours reaches every waiter."""
         self._working += 1
+        self._began = anyio.current_time()
         try:
             self.shared.host.start_soon(lambda: self._guarded(work))
         except BaseException:  # a second Ctrl-C can strike here; `rescue` makes good
