@@ -10,10 +10,11 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 from anyio.lowlevel import current_token
 
 from qawait import limits
-from qawait.errors import ConfigError, GuardianError
+from qawait.errors import ConfigError, GuardianError, NotSentError
 from qawait.guard import recovery
 from qawait.guard.assembly import journal_path
 from qawait.guard.watchdog import Watchdog
@@ -26,6 +27,7 @@ from qawait.jobs.completed import AsCompleted
 from qawait.jobs.driver import Driver
 from qawait.jobs.host import TaskHost
 from qawait.jobs.job import Job, ResultT
+from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
 from qawait.jobs.scope import OwnedJobs
@@ -55,7 +57,8 @@ class ClientOptions:
 
     `protect` makes what outlives the process, given the tag on all of the client's
     jobs; `None` where the service ends with the process. `is_mine` tells whether
-    a journal's row is of this client's account.
+    a journal's row is of this client's account. `until_gone` returns when the
+    service has ended on its own.
     """
 
     protect: Callable[[str], Protection] | None
@@ -63,6 +66,7 @@ class ClientOptions:
     on_cancel: OnCancel = "cancel"
     schedule: PollSchedule = field(default_factory=PollSchedule)
     clean_up: Callable[[], Awaitable[object]] | None = None
+    until_gone: Callable[[], Awaitable[object]] | None = None
 
 
 class Client(Runner):
@@ -93,9 +97,16 @@ class Client(Runner):
     async def open(cls, service: IBMService, options: ClientOptions) -> Self:
         """Return a client that is ready."""
         client = cls(service, options)
-        await client._host.start()
+        try:
+            await client._host.start()
+        except BaseException:  # cancelled while it was opened
+            with anyio.CancelScope(shield=True):
+                await client._host.stop()
+            raise
         client._host.keep_running(client._poller.run)
         client._host.keep_running(client._watchdog.run)
+        if options.until_gone is not None:
+            client._host.start_soon(client._notice_end)
         return client
 
     def __repr__(self) -> str:
@@ -115,9 +126,18 @@ class Client(Runner):
         check_policy(on_cancel)
         known = self._by_id.get(job_id)
         if known is not None:
-            return Job(known)
+            return self._attached_again(known, on_cancel)
         snapshot = await self._calls.retrying(lambda: self._service.status(job_id))
         return self._attached(snapshot, on_cancel)
+
+    def _attached_again(self, known: Driver, on_cancel: OnCancel) -> Job[Any]:
+        """Return a handle on a job that is followed already; a cancelling policy takes over."""
+        if on_cancel == "cancel" and known.on_cancel == "detach" and not known.is_ended:
+            self._protect()
+            known.on_cancel = "cancel"
+            self._own(known)
+            self._shared.keeper.note(known)
+        return Job(known)
 
     job = attach
     """The name that qiskit-ibm-runtime gives to `attach`."""
@@ -142,8 +162,10 @@ class Client(Runner):
         a zone are local.
         """
         self._check_usable()
-        if limit is not None and limit < 0:
-            raise ConfigError(f"limit must not be negative, and {limit} is")
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise ConfigError(f"limit must be a number of jobs, not {limit!r}")
+        if isinstance(tags, str):
+            raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
         which = JobFilter(
             pending=pending,
             backend=backend,
@@ -175,7 +197,8 @@ class Client(Runner):
         are on their way at a time.
         """
         self._check_usable()
-        check_policy(on_cancel)
+        if on_cancel is not None:
+            check_policy(on_cancel)
         return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._options.on_cancel)
 
     async def recover(self, policy: Policy = "cancel") -> list[LeftBehind]:
@@ -245,17 +268,16 @@ class Client(Runner):
 
     async def leave(self, error: BaseException | None) -> None:
         """Close as `aclose` does, because of `error`, which gets a note about each job."""
+        self._check_loop()
         self._is_closing = True
-        if is_urgent(error):
-            self._entrust()
-        absorbed = await caller.leave(self._owned, error)
+        absorbed = None
+        if not (is_urgent(error) and self._entrust()):
+            absorbed = await caller.leave(self._owned, None if is_urgent(error) else error)
         self._note_what_goes_on()
         later = await outlast(
             self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS
         )
-        absorbed = absorbed or later
-        if error is None and absorbed is not None:
-            raise absorbed
+        caller.raise_absorbed(absorbed or later, error)
 
     def _note_what_goes_on(self) -> None:
         if self._protection is not None:
@@ -263,10 +285,23 @@ class Client(Runner):
                 if driver.on_cancel == "detach" and not driver.is_ended:
                     self._protection.guard.leave_running(driver)
 
-    def _entrust(self) -> None:
-        """Leave what is live to the guardian: the loop is being ended under us."""
-        if self._protection is not None and self._protection.guardian is not None:
-            self._protection.guardian.let_go()
+    def _entrust(self) -> bool:
+        """Leave what is live to the guardian, if there is one: nobody is to be kept waiting."""
+        if self._protection is None or self._protection.guardian is None:
+            return False
+        self._protection.guardian.let_go()
+        return True
+
+    async def _notice_end(self) -> None:
+        """Tell everybody when a service that ends on its own has ended."""
+        if self._options.until_gone is not None:
+            await self._options.until_gone()
+        for driver in tuple(self._owned):
+            ended = NotSentError("the embedded service has ended, and its jobs with it")
+            if driver.state.job in (JobState.LIVE, JobState.UNKNOWN):
+                driver.end_without_job(Event.GONE, ended)
+            else:
+                driver.worry(ended)
 
     async def _close_all(self) -> None:
         try:
@@ -280,6 +315,9 @@ class Client(Runner):
     def _check_usable(self) -> None:
         if self._is_closing:
             raise ConfigError("this client is closed: open a new one with qawait.connect()")
+        self._check_loop()
+
+    def _check_loop(self) -> None:
         if current_token() != self._loop:
             raise ConfigError("this client belongs to another event loop: open one in this loop")
 
@@ -325,9 +363,9 @@ class Client(Runner):
         )
         if options.on_update is not None:
             driver.updates.listen(options.on_update)
-        self._own(driver)
         if own is not None:
             own(driver)
+        self._own(driver)
         driver.submit()
         await caller.wait_identified(driver)
         self._by_id[driver.job_id] = driver
@@ -352,15 +390,15 @@ class Client(Runner):
         driver.on_end(self._owned.discard)
 
     def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
-        driver = self._by_id.get(snapshot.job_id)
-        if driver is None:
-            if on_cancel == "cancel":
-                self._protect()
-            driver = Driver(self._shared, None, on_cancel=on_cancel)
-            self._by_id[snapshot.job_id] = driver
-            if on_cancel == "cancel":
-                self._own(driver)
-            driver.attach(snapshot)
+        known = self._by_id.get(snapshot.job_id)
+        if known is not None:
+            return self._attached_again(known, on_cancel)
+        driver = Driver(self._shared, None, on_cancel=on_cancel)
+        self._by_id[snapshot.job_id] = driver
+        if on_cancel == "cancel":
+            self._protect()
+            self._own(driver)
+        driver.attach(snapshot)
         return Job(driver)
 
 

@@ -47,6 +47,8 @@ WARM_SECONDS: Final = 20.0
 """How long the connection kept for cancels may idle before a poll uses it: servers give up at 60."""
 HEAD_BYTES: Final = 64 * 2**10
 """The largest head of an answer; the service's has about 1 KB."""
+PROVISIONAL_ANSWERS: Final = 16
+"""How many provisional answers (1xx) may precede the answer; one is usual."""
 CHUNK_LINE_BYTES: Final = 1024
 """The longest line between the chunks of an answer; one without extensions has 16 bytes at most."""
 RECEIVE_BYTES: Final = 256 * 2**10
@@ -123,7 +125,7 @@ LEAVE_SECONDS: Final = 10.0
 """How long closing all that a client holds may take when it is left."""
 CUT_SECONDS: Final = 0.05
 """How long it may take when the loop itself is being ended, as by a second Ctrl-C."""
-CANCEL_SENDS: Final = 3
+CANCEL_SENDS: Final = 10
 """Cancel requests for one job, each after a query that still showed it live."""
 UNKNOWN_STATUS_SECONDS: Final = 60.0
 """How long an undocumented status is watched before the wait ends with an error."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from qawait.client import Client, ClientOptions
+from qawait.errors import ConfigError
 from qawait.guard.assembly import Protection, journal_path
 from qawait.guard.where import Where
 from qawait.ibm.account import resolve_account
@@ -91,6 +92,8 @@ def local(
         ConfigError: the extra `local` is not installed, or an option is wrong.
     """
     check_policy(on_cancel)
+    if isinstance(backends, str):
+        raise ConfigError(f"backends must be a list of names, such as [{backends!r}]")
 
     async def open_() -> Client:
         from qawait.emulator import process
@@ -106,7 +109,12 @@ def local(
             account = _account_of(embedded.emulator)
             service = IBMService(account, decode=decode)
             options = _options(account, on_cancel, schedule, guardian=False)
-            options = replace(options, protect=None, clean_up=lambda: process.stop(embedded))
+            options = replace(
+                options,
+                protect=None,
+                clean_up=lambda: process.stop(embedded),
+                until_gone=embedded.process.wait,
+            )
             return await Client.open(service, options)
         except BaseException:
             with anyio.CancelScope(shield=True):

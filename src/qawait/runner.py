@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -12,7 +14,7 @@ from qawait.ibm import primitives
 from qawait.jobs.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import TypeAlias, Unpack
 
     from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
@@ -57,18 +59,37 @@ class JobOptions:
     def __post_init__(self) -> None:
         _check_tags(self.tags)
         _check_seconds(self.max_execution_time)
-        check_policy(self.on_cancel)
+        if self.on_cancel is not None:
+            check_policy(self.on_cancel)
+        _check_callback(self.on_update)
 
 
 def _check_tags(tags: Sequence[str]) -> None:
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
-        raise ConfigError(f"tags must be a list of words, not {tags!r}")
+    if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):
+        raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
     room = limits.TAGS_PER_JOB - limits.OWN_TAGS
     if len(tags) > room:
         raise ConfigError(f"a job takes up to {room} tags of yours, not {len(tags)}")
     for tag in tags:
         if not 0 < len(tag) <= limits.TAG_CHARACTERS:
             raise ConfigError(f"a tag has 1 to {limits.TAG_CHARACTERS} characters, {tag!r} has not")
+
+
+def _check_program(name: object, params: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"program_id must be a program's name, not {name!r:.100}")
+    if not isinstance(params, Mapping | bytes):
+        kind = type(params).__name__
+        raise ConfigError(f"params must be a mapping, or JSON as bytes, not {kind}")
+
+
+def _check_callback(callback: object) -> None:
+    if callback is None:
+        return
+    if not callable(callback):
+        raise ConfigError(f"on_update must be a function of one update, not {callback!r:.100}")
+    if inspect.iscoroutinefunction(callback):
+        raise ConfigError("on_update must be a plain function: a coroutine would never be run")
 
 
 def _check_seconds(seconds: int | None) -> None:
@@ -87,7 +108,7 @@ def check_policy(policy: object) -> None:
     Raises:
         ConfigError: it is neither `"cancel"` nor `"detach"`.
     """
-    if policy not in ("cancel", "detach", None):
+    if policy not in ("cancel", "detach"):
         raise ConfigError(f'on_cancel must be "cancel" or "detach", not {policy!r}')
 
 
@@ -187,6 +208,7 @@ class Runner(ABC):
         Raises:
             RejectedError: the service refuses the job.
         """
+        _check_program(program_id, params)
 
         async def prepare(_: Any, __: Any) -> RawProgram:
             return RawProgram(program_id, params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import stat
 import time
@@ -214,6 +215,23 @@ def test_the_lock_lives_on_in_whoever_was_handed_it(path: Path, owner: Owner) ->
     with taken_over(path.parent, owner.name) as is_dead:
         assert not is_dead
     os.close(held)
+
+
+def test_a_forked_child_does_not_hold_the_lock(path: Path, owner: Owner) -> None:
+    """When an owner dies, a child that it forked does not keep its jobs from recovery."""
+    ready, child_is_ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(child_is_ready, b"!")
+        signal.pause()
+    os.read(ready, 1)
+    owner.release()
+    with taken_over(path.parent, owner.name) as is_dead:
+        assert is_dead
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(ready)
+    os.close(child_is_ready)
 
 
 def test_an_owner_knows_when_it_was_started(owner: Owner) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from qawait.guard import journal
@@ -66,6 +67,28 @@ async def test_recover_cancels_what_two_deaths_left(emu: Emulator) -> None:
         assert await client.recover() == []
     assert emu.live() == []
     assert [job.cancels for job in emu.jobs()] == [1, 1]
+
+
+async def test_recover_leaves_detached_jobs_alone(emu: Emulator, state: Path) -> None:
+    """A job that was meant to outlive its program is found, and not cancelled."""
+    left_behind(emu, jobs=1)
+    connection = journal.connect(state / "journal.sqlite3")
+    connection.execute("UPDATE jobs SET on_cancel = 'detach'")
+    connection.close()
+    async with opened(emu) as client:
+        assert [left.outcome for left in await client.recover()] == ["found"]
+    assert len(emu.live()) == 1
+    assert emu.jobs()[0].cancels == 0
+
+
+async def test_two_recoveries_at_once_cancel_once(emu: Emulator) -> None:
+    """Two programs that recover at the same time send one cancel for each job."""
+    left_behind(emu, jobs=3)
+    emu.route("POST /jobs/{id}/cancel").delay(0.2, times=None)
+    async with opened(emu) as one, opened(emu) as other, anyio.create_task_group() as group:
+        group.start_soon(one.recover)
+        group.start_soon(other.recover)
+    assert [job.cancels for job in emu.jobs()] == [1, 1, 1]
 
 
 async def test_recover_attaches(emu: Emulator) -> None:

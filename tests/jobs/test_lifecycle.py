@@ -102,10 +102,21 @@ def test_a_job_may_outrun_its_cancel() -> None:
 
 
 def test_a_refused_cancel_is_followed_by_a_query() -> None:
-    """A 404 or 409 to a cancel is an outcome; what became of the job is asked."""
-    state, effects = walk(Event.SUBMIT, Event.ACCEPTED, Event.CANCEL_WANTED, Event.CANCEL_REFUSED)
-    assert state.cancel is CancelState.MOOT
+    """A 404 or 409 to a cancel is believed only when a query shows the job final."""
+    before = (Event.SUBMIT, Event.ACCEPTED, Event.CANCEL_WANTED, Event.CANCEL_REFUSED)
+    state, effects = walk(*before)
+    assert state.cancel is CancelState.UNKNOWN
     assert effects[-1] is Effect.QUERY
+    assert walk(*before, Event.SEEN_DONE)[0].cancel is CancelState.MOOT
+    assert walk(*before, Event.SEEN_LIVE)[1].count(Effect.CANCEL) == 2
+
+
+def test_a_cancel_that_had_no_effect_does_not_count() -> None:
+    """A cancel that was not sent, or throttled, is sent again as often as it takes."""
+    events = [Event.CANCEL_NOT_SENT] * 50
+    state, effects = walk(Event.SUBMIT, Event.ACCEPTED, Event.CANCEL_WANTED, *events)
+    assert (state.cancel, state.sends) == (CancelState.SENT, 1)
+    assert effects.count(Effect.CANCEL) == 51
 
 
 def test_a_final_state_is_never_left() -> None:
@@ -146,7 +157,8 @@ def test_every_state_that_can_be_reached_keeps_the_promises() -> None:
             assert effects.count(Effect.CANCEL) <= 1
             if Effect.CANCEL in effects:
                 assert after.job is JobState.LIVE
-                assert state.sends == 0 or event is Event.SEEN_LIVE
+                unsent = event is Event.CANCEL_NOT_SENT
+                assert state.sends == 0 or unsent or event is Event.SEEN_LIVE
             if Effect.SUBMIT in effects:
                 assert state.cancel is CancelState.NONE
             frontier.append(after)

@@ -37,7 +37,8 @@ class Owner:
 
     def release(self) -> None:
         """Give the lock back, unless a guardian holds it too."""
-        with contextlib.suppress(OSError):
+        if self.lock in _held:
+            _held.discard(self.lock)
             os.close(self.lock)
 
     def retire(self, folder: Path) -> None:
@@ -56,10 +57,26 @@ def claim(folder: Path) -> Owner:
     _sweep(folder)
     name = f"{os.getpid()}-{secrets.token_hex(6)}"
     lock = os.open(folder / f"{name}.lock", _FLAGS, 0o600)
+    _held.add(lock)
     if not _try_lock(lock):
         os.close(lock)
         raise OSError(f"cannot lock {name}.lock")
     return Owner(name, os.getpid(), start_time(os.getpid()), boot_id(), lock)
+
+
+_held: set[int] = set()
+"""The locks of this process; a forked child gives its copies back, or it would hold them too."""
+
+
+def _give_back_in_child() -> None:
+    for lock in _held:
+        with contextlib.suppress(OSError):
+            os.close(lock)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_give_back_in_child)
 
 
 def _sweep(folder: Path) -> None:

@@ -38,6 +38,7 @@ _NOT_FOUND = 404
 class LeftBehind:
     """A job that an earlier program left without seeing its end.
 
+    A job that was to be detached is found and left alone by `cancel` too.
     `job_id` is `None` if the submit's answer never arrived and no job carries its
     tag. `status` is the service's word now. `outcome` says what recovery did:
     `found` (still live, left alone), `attached`, `cancelled`, `already final`,
@@ -67,13 +68,19 @@ async def recover(
     found: list[LeftBehind] = []
     for owner in dict.fromkeys(row.owner for row in rows):
         with taken_over(path.parent, owner) as is_dead:
-            theirs = [row for row in rows if row.owner == owner and is_dead]
+            # looked at again: another program may have settled them before the lock was had
+            theirs = await _of_owner(path, owner, mine) if is_dead else []
             for row in theirs:
                 left = await settle(row)
                 found.append(left)
                 if left.outcome in SETTLED:
                     await _take_down(path, left)
     return found
+
+
+async def _of_owner(path: Path, owner: str, mine: Callable[[Row], bool]) -> list[Row]:
+    rows = await in_thread(lambda: journal.unsettled(path))
+    return [row for row in rows if row.owner == owner and mine(row)]
 
 
 async def _take_down(path: Path, left: LeftBehind) -> None:
@@ -105,7 +112,7 @@ async def settle(
         return _left(row, None, "never submitted")
     if seen.is_final:
         return _left(row, seen, "already final")
-    if policy == "cancel":
+    if policy == "cancel" and row.on_cancel == "cancel":
         return await _cancel(row, seen, service)
     if policy == "attach":
         take(seen, row)

@@ -43,7 +43,7 @@ class Backends:
         """
         if isinstance(name, Backend) and name.configuration is not None:
             return name
-        wanted = _checked(str(name))
+        wanted = _checked(name)
         known = self._described.get(wanted)
         if known is None or anyio.current_time() - known.since > limits.BACKEND_SECONDS:
             known = _Described(await self._describe(wanted), anyio.current_time())
@@ -101,7 +101,10 @@ class Backends:
         return ConfigError(f"this instance has no backend {name!r}{hint}")
 
 
-def _checked(name: str) -> str:
+def _checked(given: object) -> str:
+    name = str(given)
+    if not (isinstance(given, str) or hasattr(given, "num_qubits")):
+        raise ConfigError(f'backend must be a name, such as "ibm_fez", not {given!r:.100}')
     if not name.strip():
         raise ConfigError('backend is blank: name one, such as backend="ibm_fez"')
     return name.strip()

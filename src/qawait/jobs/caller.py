@@ -74,6 +74,9 @@ async def wait_result(driver: Driver) -> Any:
 
 async def cancel(driver: Driver) -> CancelOutcome:
     """Cancel the job and wait, bounded, until it is known what became of it."""
+    if driver.is_ended:
+        return cancel_outcome(driver.state)
+    driver.shared.host.check()
     driver.want_cancel()
     with anyio.move_on_after(limits.CANCEL_BOUND_SECONDS):
         await driver.changed.until(lambda: driver.state.is_settled)
@@ -103,11 +106,16 @@ def _is_settled(driver: Driver) -> bool:
 
 
 async def _wait(driver: Driver, reached: Callable[[], bool], *, seconds: float = math.inf) -> None:
+    if not driver.is_ended:
+        driver.shared.host.check()
     driver.waiters += 1
     driver.follow()
     try:
         with anyio.move_on_after(seconds):
             await driver.changed.until(reached)
+    except GeneratorExit:  # nobody runs this any more, so nothing can be awaited
+        driver.waiters -= 1
+        raise
     except BaseException as stopped:
         driver.waiters -= 1
         await abandon([driver], stopped)
@@ -129,12 +137,12 @@ async def leave(drivers: Iterable[Driver], stopped: BaseException | None) -> Bas
     absorbed meanwhile.
     """
     absorbed: BaseException | None = None
-    if is_urgent(stopped):
-        return None  # what is live is the guardian's
     live = [driver for driver in drivers if not driver.is_ended]
     for driver in live:
         if driver.on_cancel == "cancel":
             driver.want_cancel()
+    if is_urgent(stopped):
+        return None
     deadline = anyio.current_time() + limits.CANCEL_BOUND_SECONDS
     for driver in live:
         cancelled = await settle(driver, seconds=deadline - anyio.current_time())
@@ -142,6 +150,12 @@ async def leave(drivers: Iterable[Driver], stopped: BaseException | None) -> Bas
     if stopped is not None:
         _take_notes(live, stopped)
     return absorbed
+
+
+def raise_absorbed(absorbed: BaseException | None, stopped: BaseException | None) -> None:
+    """Raise a cancellation that was absorbed, unless one is on its way already."""
+    if absorbed is not None and not isinstance(stopped, anyio.get_cancelled_exc_class()):
+        raise absorbed from stopped
 
 
 def _take_notes(drivers: list[Driver], stopped: BaseException) -> None:

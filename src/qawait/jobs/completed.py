@@ -21,6 +21,9 @@ ResultT = TypeVar("ResultT")
 class AsCompleted(Generic[ResultT]):
     """Async iterator over jobs, each as soon as it has ended, whatever its end.
 
+    A job that makes no sense to wait for (an undocumented status, refused
+    credentials) is given too: awaiting it says why.
+
     It is one of the waiters of each of its jobs until it has given the job out.
     A loop that is left early disturbs nobody; one that is cancelled applies each
     remaining job's policy, as a cancelled `await job` does.
@@ -42,7 +45,9 @@ class AsCompleted(Generic[ResultT]):
         driver.waiters += 1
         # weakly: the driver lives as long as the client, this iterator only as its loop
         iterator = weakref.ref(self)
+        driver.follow()
         driver.on_end(lambda ended: _hand_over(iterator(), ended))
+        driver.on_trouble(lambda worried: _hand_over(iterator(), worried))
 
     def __aiter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ import anyio
 
 from qawait import limits
 from qawait.errors import (
+    AuthError,
     ConfigError,
     DeadlineExceededError,
     JobCancelledError,
@@ -69,13 +70,16 @@ class Driver:
         "_ended",
         "_fetch",
         "_follows",
+        "_refused_since",
         "_unknown_since",
         "_working",
+        "_worried",
         "attempts",
         "changed",
         "disconnected_since",
         "error",
         "on_cancel",
+        "postponed",
         "request",
         "shared",
         "snapshot",
@@ -109,7 +113,10 @@ class Driver:
         self.changed = Signal()
         self._ended: list[Callable[[Driver], object]] = []
         self.waiters = 0
+        self._worried: list[Callable[[Driver], object]] = []
         self._unknown_since: float | None = None
+        self._refused_since: float | None = None
+        self.postponed = 0  # cancels that certainly had no effect
         self._began = 0.0  # when the last of them was started
         self._working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
@@ -204,8 +211,10 @@ class Driver:
                 self.publish()
             return
         self.snapshot = snapshot
-        self.disconnected_since = None
-        self.trouble = self._unknown_status(snapshot)
+        self.disconnected_since = self._refused_since = self.trouble = None
+        unknown = self._unknown_status(snapshot)
+        if unknown is not None:
+            self.worry(unknown)
         event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
         self.apply(event, job_id=snapshot.job_id, status=snapshot.status)
         self.publish()
@@ -217,8 +226,7 @@ class Driver:
             and self.state.job is JobState.LIVE
             and self.state.cancel in _CALM
             and self.trouble is None
-            and self.disconnected_since is None
-            and self._unknown_since is None
+            and self.disconnected_since is self._refused_since is self._unknown_since is None
         )
 
     def missed(self, error: QawaitError) -> None:
@@ -227,25 +235,45 @@ class Driver:
             return
         self.attempts += 1
         self.named(error)
-        if isinstance(error, RejectedError) and error.status == _NOT_FOUND:
-            self.end_without_job(Event.GONE, error)
-            return
-        if not is_transient(error):
-            self.trouble = error
-            self.changed.set()
+        if isinstance(error, RejectedError) and not is_transient(error):
+            if not isinstance(error, AuthError) and not self._is_refused_again():
+                return
+            if error.status == _NOT_FOUND:
+                self.end_without_job(Event.GONE, error)
+                return
+            self.worry(error)
         elif self.disconnected_since is None:
             self.disconnected_since = self.shared.wall_clock()
         self.publish()
 
+    def _is_refused_again(self) -> bool:
+        """Whether this is not the first refusal: a new job may not be known everywhere yet."""
+        now = anyio.current_time()
+        if self._refused_since is None:
+            self._refused_since = now
+        return now - self._refused_since >= limits.LOOKUP_SPACING_SECONDS
+
+    def worry(self, error: QawaitError) -> None:
+        """Tell whoever waits that waiting makes no sense at the moment; the job is as it was."""
+        self.trouble = self.named(error)
+        self.changed.set()
+        for listener in tuple(self._worried):
+            listener(self)
+
+    def on_trouble(self, listener: Callable[[Driver], object]) -> None:
+        """Call `listener` whenever waiting makes no sense; at once if it makes none now."""
+        self._worried.append(listener)
+        if self.trouble is not None:
+            listener(self)
+
     def let_go(self) -> None:
         """Tell whoever waits that the client is closed; the job is as it was."""
+        self.updates.close()
         if self.is_ended:
             return
         closed = "the client was closed before the job had ended: attach to it with another one"
-        self.trouble = self.named(ConfigError(closed))
-        self.updates.close()
+        self.worry(ConfigError(closed))
         self._tell_ended()
-        self.changed.set()
 
     def rescue(self) -> bool:
         """Set the job going again if no task is at work where one has to be.
@@ -275,8 +303,7 @@ class Driver:
         if seconds < limits.DRIVE_SECONDS or self.trouble is not None:
             return False
         message = f"qawait has been at work on the job for {seconds:.0f} s without a change"
-        self.trouble = self.named(DeadlineExceededError(message))
-        self.changed.set()
+        self.worry(DeadlineExceededError(message))
         return True
 
     def on_end(self, listener: Callable[[Driver], object]) -> None:
@@ -292,6 +319,7 @@ class Driver:
         Raises:
             QawaitError: the service could not be asked; the job is as it was.
         """
+        self.shared.host.check()
         service, before = self.shared.service, self.state
         try:
             snapshot = await self.shared.calls.retrying(lambda: service.status(self.job_id))
@@ -371,6 +399,7 @@ class Driver:
         self._tell_ended()
 
     def _tell_ended(self) -> None:
+        self._worried.clear()
         listeners, self._ended = self._ended, []
         for listener in listeners:
             listener(self)
@@ -448,12 +477,11 @@ class Driver:
             self._break_live(trouble)
 
     def _break_live(self, trouble: QawaitError) -> None:
-        self.trouble = trouble
         if self.state.cancel is CancelState.SENT:
             self.apply(Event.CANCEL_LOST)
         elif self.on_cancel == "cancel":
             self.want_cancel()
-        self.changed.set()
+        self.worry(trouble)
 
     def absent(self) -> None:
         """Take note that the submit certainly made no job."""

@@ -18,10 +18,12 @@ from qawait.errors import (
     NotSentError,
     QawaitError,
     RejectedError,
+    ThrottledError,
     UnknownOutcomeError,
 )
 from qawait.jobs import submitting
 from qawait.jobs.lifecycle import Event
+from qawait.jobs.retry import backoff
 from qawait.jobs.service import CancelReply
 from qawait.types import Stage
 
@@ -75,18 +77,34 @@ async def look_up(driver: Driver, request: SubmitRequest) -> None:
 
 async def cancel(driver: Driver) -> None:
     """Send one cancel; whether another may follow is the state's to decide."""
+    if driver.state.sends > 1:
+        await anyio.sleep(backoff(driver.state.sends, driver.shared.calls.random()))
+        if driver.is_ended:
+            driver.apply(Event.CANCEL_REFUSED)
+            return
     try:
         reply = await driver.shared.service.cancel(driver.job_id)
     except UnknownOutcomeError:
         driver.apply(Event.CANCEL_LOST)
     except (NotSentError, RejectedError) as error:
-        if isinstance(error, AuthError):
-            driver.trouble = error
-        await anyio.sleep(limits.RETRY_BASE_SECONDS)
+        await _postpone(driver, error)
         driver.apply(Event.CANCEL_NOT_SENT)
     else:
         accepted = reply is CancelReply.ACCEPTED
         driver.apply(Event.CANCEL_ACCEPTED if accepted else Event.CANCEL_REFUSED)
+
+
+async def _postpone(driver: Driver, error: QawaitError) -> None:
+    """Wait before a cancel that had no effect is sent again: longer each time, and as told."""
+    if isinstance(error, AuthError):
+        driver.worry(error)
+    driver.postponed += 1
+    hint = error.retry_after if isinstance(error, ThrottledError) else None
+    draw = driver.shared.calls.random()
+    if hint is None:
+        await anyio.sleep(backoff(driver.postponed - 1, 0.5 + draw / 2))
+    else:
+        await anyio.sleep(hint * (1 + limits.POLL_JITTER * draw))
 
 
 async def deliver(driver: Driver) -> None:

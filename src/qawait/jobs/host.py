@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.abc
+from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError
@@ -15,9 +16,14 @@ from qawait.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from anyio.lowlevel import EventLoopToken
+
 _log = logging.getLogger("qawait.host")
 _detached: set[asyncio.Task[None]] = set()
 """Strong references: asyncio itself holds tasks only weakly."""
+
+
+_CLOSED: Final = "this client is closed: open a new one with qawait.connect()"
 
 
 class TaskHost:
@@ -36,20 +42,33 @@ class TaskHost:
         self,
         *,
         clean_up: Callable[[], Coroutine[Any, Any, None]] | None = None,
-        when_cut: Callable[[], None] | None = None,
+        when_cut: Callable[[], object] | None = None,
     ) -> None:
         self._clean_up = clean_up
         self._when_cut = when_cut
         self._group: anyio.abc.TaskGroup | None = None
+        self._loop: EventLoopToken | None = None
         self._stop = anyio.Event()
         self._stopped = anyio.Event()
         self._when_stopped: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         """Begin to accept tasks."""
+        self._loop = current_token()
         ready = anyio.Event()
         _spawn(lambda: self._main(ready))
         await ready.wait()
+
+    def check(self) -> None:
+        """Make sure that tasks are accepted, and that this is their loop.
+
+        Raises:
+            ConfigError: the host has stopped, or another loop is running.
+        """
+        if not self.is_running:
+            raise ConfigError(_CLOSED)
+        if current_token() != self._loop:
+            raise ConfigError("this client belongs to another event loop: open one in this loop")
 
     def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` as a task; it must not raise.
@@ -58,7 +77,7 @@ class TaskHost:
             ConfigError: the host has stopped.
         """
         if self._group is None:
-            raise ConfigError("this client is closed: open a new one with qawait.connect()")
+            raise ConfigError(_CLOSED)
         self._group.start_soon(work)
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -90,7 +90,7 @@ class Job(Generic[ResultT]):
             AuthError: the service no longer accepts the credentials.
             UnknownStatusError: the service keeps reporting an undocumented status.
         """
-        seconds = math.inf if timeout is None else timeout
+        seconds = _checked(timeout)
         await caller.wait_ended(self.driver, seconds=seconds)
         return self.status
 
@@ -135,3 +135,11 @@ class Job(Generic[ResultT]):
         still be outrun by the job, which then ends as DONE.
         """
         return await caller.cancel(self.driver)
+
+
+def _checked(timeout: object) -> float:
+    if timeout is None:
+        return math.inf
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):
+        raise ConfigError(f"timeout must be seconds, or None, not {timeout!r}")
+    return timeout

@@ -64,7 +64,7 @@ class CancelState(enum.StrEnum):
     NONE = "NONE"
     WANTED = "WANTED"
     SENT = "SENT"
-    UNKNOWN = "UNKNOWN"  # the answer was lost: only a query can tell
+    UNKNOWN = "UNKNOWN"  # the answer was lost, or a refusal: only a query can tell
     ACKED = "ACKED"
     MOOT = "MOOT"  # there was nothing left to cancel
 
@@ -134,7 +134,7 @@ JOB_TRANSITIONS: Final = {
 CANCEL_TRANSITIONS: Final = {
     (CancelState.NONE, Event.CANCEL_WANTED): CancelState.WANTED,
     (CancelState.SENT, Event.CANCEL_ACCEPTED): CancelState.ACKED,
-    (CancelState.SENT, Event.CANCEL_REFUSED): CancelState.MOOT,
+    (CancelState.SENT, Event.CANCEL_REFUSED): CancelState.UNKNOWN,
     (CancelState.SENT, Event.CANCEL_NOT_SENT): CancelState.WANTED,
     (CancelState.SENT, Event.CANCEL_LOST): CancelState.UNKNOWN,
     (CancelState.UNKNOWN, Event.SEEN_CANCELLED): CancelState.ACKED,
@@ -211,6 +211,7 @@ def step(
         cancel=_next_cancel(state, event, job),
         job_id=job_id or state.job_id,
         submits=state.submits + (job is JobState.SUBMITTING and job is not state.job),
+        sends=state.sends - (event is Event.CANCEL_NOT_SENT),
     )
     after = replace(after, status=_status(after, status))
     return _with_effects(state, after, event)
@@ -281,7 +282,6 @@ def _sends_cancel(state: State, event: Event) -> bool:
     """A first cancel goes out at once; another one only after the job was seen live."""
     if state.job is not JobState.LIVE or state.sends >= limits.CANCEL_SENDS:
         return False
-    if state.sends == 0:
-        return state.cancel is CancelState.WANTED
-    repeatable = state.cancel in (CancelState.WANTED, CancelState.UNKNOWN)
-    return repeatable and event is Event.SEEN_LIVE
+    if state.cancel is CancelState.WANTED:
+        return state.sends == 0 or event is Event.SEEN_LIVE
+    return state.cancel is CancelState.UNKNOWN and event is Event.SEEN_LIVE

@@ -218,6 +218,10 @@ class Poller:
                 answer = await self._service.status(watch.watcher.job_id)
             except QawaitError as error:
                 answer = error
+            except BaseException:
+                watch.is_asking = False  # cut from outside: it is asked for again
+                self._plan_next(watch, asked)
+                raise
         self._answered(watch, answer, asked)
 
     async def _survey(self, due: list[_Watch], asking: anyio.CapacityLimiter) -> None:

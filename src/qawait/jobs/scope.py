@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
@@ -23,8 +23,10 @@ class OwnedJobs:
     """
 
     def __init__(self, *, max_pending: int | None) -> None:
-        if max_pending is not None and max_pending < 1:
-            raise ConfigError(f"max_pending must be at least 1, not {max_pending}")
+        if max_pending is not None and (type(max_pending) is not int or max_pending < 1):
+            raise ConfigError(
+                f"max_pending must be a number of jobs, 1 or more, not {max_pending!r}"
+            )
         self._places = anyio.Semaphore(max_pending) if max_pending else None
         self._drivers: list[Driver] = []
         self._closed = False
@@ -38,7 +40,8 @@ class OwnedJobs:
         if self._places is not None:
             await self._places.acquire()
         if self._closed:
-            raise ConfigError("this scope has been left: open a new one for more jobs")
+            self.give_back()
+            raise ConfigError(_LEFT)
 
     def give_back(self) -> None:
         """Return a place that was not used."""
@@ -46,7 +49,13 @@ class OwnedJobs:
             self._places.release()
 
     def own(self, driver: Driver) -> None:
-        """Take a job into the scope; its place is free again when it has ended."""
+        """Take a job into the scope; its place is free again when it has ended.
+
+        Raises:
+            ConfigError: the scope was left while the job was being prepared.
+        """
+        if self._closed:
+            raise ConfigError(_LEFT)
         self._drivers = [known for known in self._drivers if not known.is_ended]
         self._drivers.append(driver)
         driver.on_end(lambda _: self.give_back())
@@ -72,4 +81,7 @@ class OwnedJobs:
             raise
 
     async def _cancel_all(self, stopped: BaseException) -> None:
-        await caller.leave(self._drivers, stopped)
+        caller.raise_absorbed(await caller.leave(self._drivers, stopped), stopped)
+
+
+_LEFT: Final = "this scope has been left: open a new one for more jobs"

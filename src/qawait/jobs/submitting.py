@@ -37,10 +37,12 @@ class Submission:
         self._calls = calls
         self._request = request
         self._is_sending = False
+        self._is_withdrawn = False
         self._scope = anyio.CancelScope()
 
     def withdraw(self) -> None:
-        """End `post` at once, unless its request is under way."""
+        """End `post` at once, or once its request is known to have had no effect."""
+        self._is_withdrawn = True
         if not self._is_sending:
             self._scope.cancel()
 
@@ -74,6 +76,8 @@ class Submission:
             return await self._service.submit(self._request, on_sending=self._on_sending)
         except (NotSentError, ThrottledError):
             self._is_sending = False
+            if self._is_withdrawn:
+                self._scope.cancel()
             raise
 
     def _on_sending(self) -> None:

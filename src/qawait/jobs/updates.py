@@ -60,7 +60,9 @@ class UpdateStream:
 def _tell(listener: Callable[[Update], object], update: Update) -> None:
     try:
         listener(update)
-    except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a stale CancelledError too is not ours
         # by type only: the message may hold what a log must not
         _log.warning("an on_update callback failed with %s", type(error).__name__)
 
