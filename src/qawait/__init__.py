@@ -30,6 +30,7 @@ from qawait.version import __version__
 if TYPE_CHECKING:
     from qawait.client import Client, Scope
     from qawait.ibm.backend import Backend
+    from qawait.ibm.heavy import preload
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
@@ -65,6 +66,7 @@ __all__ = [
     "__version__",
     "connect",
     "local",
+    "preload",
 ]
 
 _LATER = {
@@ -77,6 +79,7 @@ _LATER = {
     "Scope": "qawait.client",
     "connect": "qawait.opening",
     "local": "qawait.opening",
+    "preload": "qawait.ibm.heavy",
 }
 """Names whose modules bring anyio and httpx along: imported when first used."""
 

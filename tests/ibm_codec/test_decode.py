@@ -142,7 +142,7 @@ def test_a_layer_error_is_read_by_its_old_and_new_module(module: str) -> None:
 
 def test_integer_keys_of_settings_come_back_as_integers() -> None:
     """Keys that JSON made text are integers again where the record says so."""
-    from qawait.ibm.codec.decode import _with_int_keys
+    from qawait.ibm.codec.values import _with_int_keys
 
     written = {"1": {"-2": "x", "y": 0, "__int_keys__": True}, "__int_keys__": True}
     assert _with_int_keys(written) == {1: {-2: "x", "y": 0}}

@@ -21,7 +21,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
 from qawait import limits
 from qawait.errors import ConfigError
-from qawait.ibm.codec import encode
+from qawait.ibm.codec import encode, inflate
 from qawait.ibm.codec.encode import encode_params, to_json
 from support.recorded import exchange
 
@@ -109,13 +109,9 @@ def test_what_has_no_form_on_the_wire_is_refused(value: object) -> None:
 
 def test_circuits_are_sent_in_a_version_that_the_programs_read() -> None:
     """The QPY version is capped, however new the installed qiskit is."""
-    import base64
-    import zlib
-
     from qiskit import qpy
 
-    data = zlib.decompress(base64.b64decode(encode.dump_circuit(_bell())))
-    assert data[6] == min(17, qpy.QPY_VERSION)
+    assert encode.dump_circuit(_bell())[6] == min(17, qpy.QPY_VERSION)
 
 
 @pytest.mark.anyio
@@ -124,7 +120,7 @@ async def test_a_circuit_that_pubs_share_is_encoded_once(monkeypatch: pytest.Mon
     dumped = []
     dump = encode.dump_circuit
 
-    def count(circuit: QuantumCircuit) -> str:
+    def count(circuit: QuantumCircuit) -> bytes:
         dumped.append(circuit)
         return dump(circuit)
 
@@ -136,6 +132,57 @@ async def test_a_circuit_that_pubs_share_is_encoded_once(monkeypatch: pytest.Mon
 
 
 @pytest.mark.anyio
+async def test_equal_copies_of_a_circuit_are_compressed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copies with equal names share one compressed text."""
+    compressed = []
+    compress = inflate.compress
+
+    def count(data: bytes) -> bytes:
+        compressed.append(data)
+        return compress(data)
+
+    monkeypatch.setattr(encode, "compress", count)
+    monkeypatch.setattr(limits, "INLINE_DUMP_INSTRUCTIONS", -1)
+    circuit = _bell()
+    body = await encode_params([SamplerPub(circuit.copy(), shots=1) for _ in range(3)], {})
+    assert len(compressed) == 1
+    assert len(json.loads(body)["pubs"]) == 3
+
+
+@pytest.mark.anyio
+async def test_distinct_large_circuits_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Circuits compressed beside each other end up in their own pubs."""
+    monkeypatch.setattr(limits, "INLINE_DUMP_INSTRUCTIONS", -1)
+    circuits = [QuantumCircuit(size, 1, name=f"of {size}") for size in range(1, 9)]
+    body = await encode_params([SamplerPub(circuit, shots=1) for circuit in circuits], {})
+    found = json.loads(body, cls=RuntimeDecoder)["pubs"]
+    assert [pub[0].name for pub in found] == [circuit.name for circuit in circuits]
+
+
+@pytest.mark.anyio
+async def test_a_failure_of_the_compression_is_the_callers_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What goes wrong in a thread is raised as it is, in no group."""
+
+    def fail(_: bytes) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(encode, "compress", fail)
+    monkeypatch.setattr(limits, "INLINE_DUMP_INSTRUCTIONS", -1)
+    with pytest.raises(MemoryError):
+        await encode_params([SamplerPub(_bell(), shots=1)], {})
+
+
+@pytest.mark.anyio
+async def test_no_pubs_are_an_empty_list() -> None:
+    """An input without pubs is JSON all the same."""
+    assert json.loads(await encode_params([], {"version": 2})) == {"pubs": [], "version": 2}
+
+
+@pytest.mark.anyio
 async def test_large_circuits_and_arrays_are_encoded_like_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -143,7 +190,7 @@ async def test_large_circuits_and_arrays_are_encoded_like_small_ones(
     pub = SamplerPub.coerce(_bell())
     inline = await encode_params([pub], {"version": 2})
     monkeypatch.setattr(limits, "INLINE_BYTES", -1)
-    monkeypatch.setattr(limits, "INLINE_INSTRUCTIONS", -1)
+    monkeypatch.setattr(limits, "INLINE_DUMP_INSTRUCTIONS", -1)
     assert await encode_params([pub], {"version": 2}) == inline
 
 

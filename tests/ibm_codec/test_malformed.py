@@ -23,7 +23,7 @@ from qiskit_ibm_runtime import RuntimeEncoder
 
 from qawait import limits
 from qawait.errors import ProtocolError
-from qawait.ibm.codec import decode as decode_module
+from qawait.ibm.codec import values
 from qawait.ibm.codec.decode import decode_result
 from support.recorded import exchange
 
@@ -80,9 +80,9 @@ JSON = st.recursive(
     max_leaves=12,
 )
 TAGS = [
-    *decode_module._FROM_DATA,
-    *decode_module._FROM_RECORD,
-    *decode_module._FROM_VALUE,
+    *values._FROM_DATA,
+    *values._FROM_RECORD,
+    *values._FROM_VALUE,
 ]
 KEYS = st.sampled_from(
     [

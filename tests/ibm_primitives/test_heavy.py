@@ -34,6 +34,19 @@ def test_qiskit_first_imported_from_a_thread_that_ends_does_not_crash() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("where", ["preload()", "run(preload)"])
+def test_after_preloading_nothing_heavy_is_left_to_import(where: str) -> None:
+    """All packages are there, and every thread can use them, whichever thread preloaded."""
+    code = USE + (
+        f"import sys\nfrom qawait.ibm.heavy import preload\n{where}\n"
+        "before = set(sys.modules)\nrun(use)\nrun(use)\n"
+        "print('qiskit_ibm_runtime' in before, 'numpy' in before)"
+    )
+    done = _python(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "True"]
+
+
 def test_an_import_that_fails_is_the_callers_error_in_any_thread() -> None:
     """A missing qiskit is an ImportError where it was asked for."""
     code = USE + (

@@ -51,6 +51,15 @@ class Program:
                 self.process.send_signal(number)
             time.sleep(0.005 if times > 1 else 0)
 
+    def ends(self, within: float) -> bool:
+        """Tell whether it ends by itself in time; if not, kill it."""
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.stop(signal.SIGKILL)
+            return False
+        return True
+
     def close(self) -> None:
         """End whatever of it still runs."""
         with contextlib.suppress(ProcessLookupError):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import binascii
 import io
 import math
 import re
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from qawait import limits
 from qawait.errors import ProtocolError
+from qawait.ibm.codec.inflate import PIECE, Inflater, compress, from_base64, text_pieces
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-_PIECE: Final = 256 * 2**10  # of base64 text, a multiple of 4; and of decompressed bytes
+    from qawait.ibm.codec.inflate import Budget
+
+_SMALL_TEXT: Final = 4096
+_SMALL_DATA: Final = 2**16
 _NPY_MAGIC: Final = b"\x93NUMPY"
 _NPY_HEADER_BYTES: Final = 10_000  # numpy's own limit
 # What numpy writes for plain dtypes. Structured and object dtypes do not match: the first never
@@ -26,109 +30,27 @@ _NPY_HEADER: Final = re.compile(
 )
 
 
-class Budget:
-    """How many bytes one answer may still decompress to."""
+class Layout(NamedTuple):
+    """What the header of an array says: what the `size` bytes after it are."""
 
-    def __init__(self, transferred: int) -> None:
-        allowed = max(limits.EXPANSION_FREE_BYTES, limits.EXPANSION_RATIO * transferred)
-        self._left = min(allowed, limits.RESULT_BODY_BYTES)
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    in_columns: bool
+    size: int
 
-    def take(self, size: int) -> None:
-        """Account for `size` bytes before they are allocated.
-
-        Raises:
-            ProtocolError: if they are more than the answer may decompress to.
-        """
-        if size > self._left:
-            raise ProtocolError("the result decompresses to more than its limit")
-        self._left -= size
-
-
-class Inflater:
-    """The bytes behind a base64 text of zlib data, a bounded piece at a time."""
-
-    def __init__(self, text: str) -> None:
-        if text.find("=", 0, max(len(text) - 2, 0)) >= 0:
-            raise ProtocolError("base64 text goes on after its padding")
-        self._text = text
-        self._position = 0
-        self._zlib = zlib.decompressobj()
-
-    def read(self, limit: int) -> bytes:
-        """Return up to `limit` further bytes; none only at the end.
+    def over(self, data: bytearray | NDArray[Any]) -> NDArray[Any]:
+        """Return the array whose items `data` holds.
 
         Raises:
-            ProtocolError: if the data is malformed or truncated.
+            ProtocolError: if no array can have the shape.
         """
+        import numpy as np
+
+        order: Any = "F" if self.in_columns else "C"
         try:
-            while not self._zlib.eof:
-                source = self._zlib.unconsumed_tail or self._next_piece()
-                piece = self._zlib.decompress(source, limit)
-                if piece:
-                    return piece
-                if not source:
-                    raise ProtocolError("compressed data is truncated")
-        except (ValueError, zlib.error) as error:  # binascii.Error is a ValueError
-            raise ProtocolError(f"malformed compressed data: {error}") from error
-        return b""
-
-    def _next_piece(self) -> bytes:
-        piece = self._text[self._position : self._position + _PIECE]
-        self._position += len(piece)
-        return binascii.a2b_base64(piece, strict_mode=True) if piece else b""
-
-    def read_exactly(self, size: int) -> bytes:
-        """Return exactly `size` further bytes.
-
-        Raises:
-            ProtocolError: if there are fewer.
-        """
-        target = bytearray(size)
-        self.read_into(memoryview(target))
-        return bytes(target)
-
-    def read_into(self, target: memoryview) -> None:
-        """Fill `target`, whose items are bytes.
-
-        Raises:
-            ProtocolError: if there are fewer bytes than it holds.
-        """
-        filled = 0
-        while filled < len(target):
-            piece = self.read(min(len(target) - filled, _PIECE))
-            if not piece:
-                raise ProtocolError("an array is shorter than it says")
-            target[filled : filled + len(piece)] = piece
-            filled += len(piece)
-
-    def finish(self) -> None:
-        """Make sure that nothing follows.
-
-        Raises:
-            ProtocolError: if something does, or the checksum is wrong.
-        """
-        if self.read(1) or self._zlib.unused_data or self._position < len(self._text):
-            raise ProtocolError("compressed data is longer than it says")
-
-
-def compress(data: bytes | memoryview) -> str:
-    """Return `data` as the service reads it: base64 of zlib."""
-    return binascii.b2a_base64(zlib.compress(data), newline=False).decode("ascii")
-
-
-def inflate(text: str, budget: Budget) -> bytes:
-    """Return the bytes behind a base64 text of zlib data, within `budget`.
-
-    Raises:
-        ProtocolError: if the text is malformed or truncated, or the budget spent.
-    """
-    stream = Inflater(text)
-    pieces = []
-    while piece := stream.read(_PIECE):
-        budget.take(len(piece))
-        pieces.append(piece)
-    stream.finish()
-    return b"".join(pieces)
+            return np.ndarray(self.shape, self.dtype, data, order=order)
+        except ValueError as error:  # more dimensions than numpy has, or 0 times a huge number
+            raise ProtocolError(f"an array has an impossible shape: {error}") from error
 
 
 def encode_array(array: NDArray[Any]) -> str:
@@ -141,7 +63,7 @@ def encode_array(array: NDArray[Any]) -> str:
 
     with io.BytesIO() as buffer:
         np.save(buffer, array, allow_pickle=False)
-        return compress(buffer.getbuffer())
+        return compress(buffer.getbuffer()).decode("ascii")
 
 
 def decode_array(text: str, budget: Budget) -> NDArray[Any]:
@@ -153,40 +75,143 @@ def decode_array(text: str, budget: Budget) -> NDArray[Any]:
     Raises:
         ProtocolError: if the text is malformed, truncated or beyond the budget.
     """
-    import numpy as np
+    if len(text) <= _SMALL_TEXT and (data := _inflated_at_once(text)) is not None:
+        return _from_npy(data, budget)
+    filling = Filling(budget)
+    for piece in text_pieces(text):
+        filling.feed(piece)
+        while filling.advance():
+            pass
+    return filling.finish()
 
-    stream = Inflater(text)
-    dtype_name, in_columns, shape = _read_header(stream)
+
+def _inflated_at_once(text: str) -> bytes | None:
+    """Return the data behind a short text, `None` unless it is little and faultless."""
+    stream = zlib.decompressobj()
     try:
-        dtype = np.dtype(dtype_name)
-    except TypeError as error:
-        raise ProtocolError(f"an array has the unknown dtype {dtype_name!r}") from error
-    if not dtype.itemsize:
-        raise ProtocolError("an array has items without a size")
-    size = math.prod(shape) * dtype.itemsize
-    budget.take(size)
-    raw = np.empty(size, dtype=np.uint8)
-    stream.read_into(raw.data)
-    stream.finish()
-    return _shaped(raw.view(dtype), shape, in_columns=in_columns)
+        data = stream.decompress(from_base64(text), _SMALL_DATA)
+    except zlib.error:
+        return None
+    return data if stream.eof and not stream.unused_data else None
 
 
-def _shaped(flat: NDArray[Any], shape: tuple[int, ...], *, in_columns: bool) -> NDArray[Any]:
+def _from_npy(data: bytes, budget: Budget) -> NDArray[Any]:
+    start = _header_size(data)
+    layout = _layout(data[:start])
+    if len(data) != start + layout.size:
+        raise ProtocolError("an array is shorter or longer than it says")
+    budget.take(layout.size)
+    return layout.over(bytearray(memoryview(data)[start:]))
+
+
+class Filling:
+    """An array that takes shape while its text comes in."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._stream = Inflater()
+        self._head = b""
+        self._layout: Layout | None = None
+        self._items: Any = None
+        self._target = memoryview(b"")
+        self._filled = 0
+
+    def feed(self, text: bytes) -> None:
+        """Take further text; `advance` does the work on it.
+
+        Raises:
+            ProtocolError: if it is malformed.
+        """
+        self._stream.feed(text)
+
+    def advance(self) -> int:
+        """Unpack a piece of what was fed; return its bytes, 0 once all is done.
+
+        Raises:
+            ProtocolError: if the data is malformed or beyond the budget.
+        """
+        piece = self._stream.read(PIECE)
+        if self._layout is None:
+            self._begin(piece)
+        else:
+            self._fill(piece)
+        return len(piece)
+
+    def _begin(self, piece: bytes) -> None:
+        import numpy as np
+
+        self._head += piece
+        start = _header_size(self._head)
+        if len(self._head) < start:
+            return
+        self._layout = _layout(self._head[:start])
+        self._budget.take(self._layout.size)
+        self._items = np.empty(self._layout.size, dtype=np.uint8)
+        self._target = self._items.data
+        self._fill(self._head[start:])
+        self._head = b""
+
+    def _fill(self, piece: bytes) -> None:
+        end = self._filled + len(piece)
+        if end > len(self._target):
+            raise ProtocolError("an array is longer than it says")
+        self._target[self._filled : end] = piece
+        self._filled = end
+
+    def finish(self) -> NDArray[Any]:
+        """Return the array, all of whose text has been fed and worked on.
+
+        Raises:
+            ProtocolError: if it is truncated or goes on.
+        """
+        self._stream.finish()
+        if self._layout is None or self._filled < self._layout.size:
+            raise ProtocolError("an array is shorter than it says")
+        return self._layout.over(self._items)
+
+
+def size_of(text: bytes) -> int | None:
+    """Return the bytes that an array takes, from the start of its text.
+
+    `None` means that it is no array, or that its header is not in that start.
+    """
+    stream = Inflater()
     try:
-        return flat.reshape(shape, order="F" if in_columns else "C")
-    except ValueError as error:  # more dimensions than numpy has, or 0 times a huge number
-        raise ProtocolError(f"an array has an impossible shape: {error}") from error
+        stream.feed(text)
+        data = stream.read(_NPY_HEADER_BYTES)
+        start = _header_size(data)
+        return _layout(data[:start]).size if len(data) >= start else None
+    except ProtocolError:
+        return None
 
 
-def _read_header(stream: Inflater) -> tuple[str, bool, tuple[int, ...]]:
-    start = stream.read_exactly(8)
-    if start[:6] != _NPY_MAGIC or start[6] not in {1, 2, 3}:
+def _header_size(data: bytes) -> int:
+    """Return how long the header is with which an array begins, as far as can be told."""
+    if not _NPY_MAGIC.startswith(data[:6]) or data[6:7] not in {b"", b"\1", b"\2", b"\3"}:
         raise ProtocolError("an array is not in the .npy format")
-    length = int.from_bytes(stream.read_exactly(2 if start[6] == 1 else 4), "little")
+    fixed = 10 if data[6:7] == b"\1" else 12
+    if len(data) < fixed:
+        return fixed
+    length = int.from_bytes(data[8:fixed], "little")
     if length > _NPY_HEADER_BYTES:
         raise ProtocolError("an array has an oversized header")
-    header = _NPY_HEADER.fullmatch(stream.read_exactly(length).decode("latin-1"))
+    return fixed + length
+
+
+@lru_cache(maxsize=128)
+def _layout(start: bytes) -> Layout:
+    """Return what a header, magic and length included, says; results repeat few of them."""
+    import numpy as np
+
+    header = _NPY_HEADER.fullmatch(start[10 if start[6:7] == b"\1" else 12 :].decode("latin-1"))
     if header is None:
         raise ProtocolError("an array has a malformed header or holds objects")
-    dtype_name, in_columns, shape = header.groups()
-    return dtype_name, in_columns == "True", tuple(map(int, re.findall(r"\d+", shape)))
+    name, in_columns, extents = header.groups()
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ProtocolError(f"an array has the unknown dtype {name!r}") from error
+    if not dtype.itemsize:
+        raise ProtocolError("an array has items without a size")
+    shape = tuple(map(int, re.findall(r"\d+", extents)))
+    return Layout(dtype, shape, in_columns == "True", math.prod(shape) * dtype.itemsize)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import binascii
 import io
 import struct
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from qawait import limits
 from qawait.errors import ProtocolError
-from qawait.ibm.codec.arrays import inflate
+from qawait.ibm.codec.inflate import inflate
 
 if TYPE_CHECKING:
     from qiskit.circuit import Parameter, QuantumCircuit
 
-    from qawait.ibm.codec.arrays import Budget
+    from qawait.ibm.codec.inflate import Budget
 
 # The QPY format, as qiskit.qpy documents it: the file's header and the type of its programs,
 # the table of offsets (version 16 and later) and the header of the first circuit.
@@ -72,6 +71,8 @@ def load_parameter(text: str) -> Parameter:
     Raises:
         ProtocolError: if the text is malformed.
     """
+    import uuid
+
     from qiskit.circuit import Parameter
 
     try:
