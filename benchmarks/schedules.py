@@ -86,7 +86,7 @@ def fixed(job: Job, interval: float, rng: random.Random) -> tuple[int, float]:
 
 
 def exponential(job: Job, scale: float, rng: random.Random) -> tuple[int, float]:
-    """Return the same for 0.5 s × 1.5 up to 10 s, all scaled."""
+    """Return the same for 0.5 s, times 1.5, up to 10 s, all scaled."""
     now, pause, requests = 0.0, 0.5 * scale, 0
     while now < job.ends:
         now += pause * (0.88 + 0.24 * rng.random())

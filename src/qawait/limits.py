@@ -44,7 +44,7 @@ STATUS_FAN_OUT: Final = 8
 KEEPALIVE_SECONDS: Final = 120.0
 """How long an idle connection is kept: above the longest polling interval."""
 WARM_SECONDS: Final = 20.0
-"""How long the connection kept for cancels may idle before a poll uses it: servers give up at 60."""
+"""How long the connection kept for cancels may idle before a poll uses it; servers close at 60."""
 HEAD_BYTES: Final = 64 * 2**10
 """The largest head of an answer; the service's has about 1 KB."""
 PROVISIONAL_ANSWERS: Final = 16

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import qawait.ibm
 
-HEAVY = ("qiskit", "numpy", "qiskit_ibm_runtime", "pydantic")
+HEAVY = ("qiskit", "numpy", "qiskit_ibm_runtime", "pydantic", "httpx")
 
 
 def test_no_heavy_package_is_imported() -> None:
-    """The service with all it needs starts without qiskit and numpy."""
+    """The service with all it needs starts without qiskit, numpy and httpx."""
     code = f"import sys, qawait.ibm.service; print([x for x in {HEAVY} if x in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -15,11 +15,11 @@ from qawait.errors import ConfigError, NotSentError, ProtocolError, UnknownOutco
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import Reply, Request
 from qawait.secret import Secret
+from support.mocked import mockable
 
 pytestmark = pytest.mark.anyio
 
 BASE = "https://api.test/base/v1"
-TRUST = trusting()
 
 
 def get(path: str = "/x", **fields: Any) -> Request:
@@ -29,7 +29,7 @@ def get(path: str = "/x", **fields: Any) -> Request:
 
 async def send(request: Request, headers: dict[str, Any] | None = None, **options: Any) -> Reply:
     """Send one request through a transport of its own."""
-    transport = Transport(BASE, verify=TRUST, **options)
+    transport = Transport(BASE, **{"transport": mockable()} | options)
     try:
         return await transport.send(request, headers or {})
     finally:
@@ -172,20 +172,11 @@ async def test_cookies_are_not_kept() -> None:
     """A cookie of one answer does not come back with the next request."""
     with respx.mock:
         route = respx.route().respond(204, headers={"set-cookie": "a=b"})
-        transport = Transport(BASE, verify=TRUST)
+        transport = Transport(BASE, transport=mockable())
         await transport.send(get(), {})
         await transport.send(get(), {})
         await transport.aclose()
     assert "cookie" not in route.calls.last.request.headers
-
-
-async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a proxy that the account names sees a request."""
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    transport = Transport("https://api.test")
-    assert "Proxy" not in type(transport._http._pool).__name__  # type: ignore[attr-defined]
-    await transport.aclose()
 
 
 def test_a_file_of_certificates_that_is_missing_is_refused() -> None:

@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from qawait import limits
 from qawait.errors import NotSentError, ProtocolError, QawaitError, UnknownOutcomeError
 from qawait.ibm.transport import Transport
 from qawait.ibm.wire import Request
@@ -103,7 +104,7 @@ async def test_a_deadline_in_the_queue_for_a_connection_is_not_sent() -> None:
                 with pytest.raises(UnknownOutcomeError):
                     await transport.send(post(deadline=0.6), {})
 
-            for _ in range(16):
+            for _ in range(limits.REQUESTS_IN_FLIGHT):
                 group.start_soon(hold)
             await anyio.sleep(0.2)
             with pytest.raises(NotSentError):

@@ -39,14 +39,19 @@ async def decode(body: bytes) -> Any:
     return json.loads(body)
 
 
+def mockable() -> httpx.AsyncHTTPTransport:
+    """Return a transport whose connections respx can stand in for."""
+    return httpx.AsyncHTTPTransport(verify=TRUST)
+
+
 @asynccontextmanager
 async def service() -> AsyncIterator[tuple[IBMService, respx.MockRouter]]:
     """Give a service over mocked connections, with IAM at work."""
     made = IBMService(
         ACCOUNT,
         decode=decode,
-        transport=Transport(ACCOUNT.url, verify=TRUST),
-        iam_transport=Transport(ACCOUNT.iam_url, verify=TRUST),
+        transport=Transport(ACCOUNT.url, transport=mockable()),
+        iam_transport=Transport(ACCOUNT.iam_url, transport=mockable()),
     )
     with respx.mock(assert_all_called=False) as router:
         router.post(IAM, name="iam").mock(side_effect=Tokens())

@@ -13,7 +13,7 @@ from anyio.abc import SocketAttribute
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from anyio.abc import SocketStream
+    from anyio.abc import ByteReceiveStream, SocketStream
 
     Handler = Callable[[SocketStream], Awaitable[None]]
 
@@ -40,7 +40,7 @@ async def tcp_server(handler: Handler) -> AsyncIterator[str]:
             group.cancel_scope.cancel()
 
 
-async def read_request(stream: SocketStream) -> bytes:
+async def read_request(stream: ByteReceiveStream) -> bytes:
     """Return one whole request: its head and as much body as it announces."""
     data = b""
     while b"\r\n\r\n" not in data:

@@ -242,6 +242,7 @@ def cancel(job_id: str) -> Request:
         method="POST",
         path=job_path(job_id, "/cancel"),
         accept=None,
+        urgent=True,
     )
 
 

@@ -32,7 +32,8 @@ class Request:
     `query` would tell too much. A body that holds a credential is a `Secret`.
     `deadline` is in seconds for the whole call, `max_bytes` bounds the reply
     both as transferred and as decompressed. `safe` marks a call that may be
-    repeated whatever became of it, `bulk` one that carries circuits or results.
+    repeated whatever became of it, `bulk` one that carries circuits or results,
+    `urgent` one that goes before all others.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Request:
     max_bytes: int = limits.SMALL_BODY_BYTES
     safe: bool = False
     bulk: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
