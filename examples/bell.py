@@ -13,7 +13,8 @@ async def main() -> None:
     bell.cx(0, 1)
     bell.measure_all()
 
-    async with qawait.local(queue_seconds=1, run_seconds=1) as client:
+    often = qawait.PollSchedule(lateness=0.05)  # a quarter of a second would be usual
+    async with qawait.local(queue_seconds=1, run_seconds=1, schedule=often) as client:
         job = await client.submit(bell, backend="ibm_fez", shots=4096)
         print(job)
         shown = None

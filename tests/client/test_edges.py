@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import qawait
 from qawait import (
     CancelOutcome,
     ConfigError,
+    GuardianError,
     JobStatus,
     NotSentError,
     RejectedError,
@@ -286,6 +288,21 @@ async def test_a_coroutine_is_no_callback(emu: Emulator) -> None:
     async with opened(emu) as client:
         with pytest.raises(ConfigError, match="plain function"):
             await submit(client, on_update=callback)
+
+
+async def test_a_guardian_that_cannot_start_is_an_error(
+    emu: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an interpreter to run the guardian nothing is submitted, unless one goes without."""
+    monkeypatch.setattr(sys, "executable", "")
+    async with opened(emu) as client:
+        with pytest.raises(GuardianError, match="guardian=False") as caught:
+            await submit(client)
+    assert caught.value.tag
+    assert emu.jobs() == []
+    async with opened(emu, guardian=False) as client:
+        await submit(client)
+    assert [job.cancels for job in emu.jobs()] == [1]
 
 
 async def test_a_detached_job_is_taken_down_as_such(emu: Emulator) -> None:
