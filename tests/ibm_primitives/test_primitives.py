@@ -160,6 +160,8 @@ async def test_the_same_text_is_one_circuit() -> None:
 UNMEASURED = QuantumCircuit(1)
 LOOSE = QuantumCircuit([*QuantumRegister(1)], [*ClassicalRegister(1)])
 LOOSE.measure(0, 0)
+SHAPE = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "shape"))
+SHAPE.measure(0, 0)
 KEYWORD = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "class"))
 KEYWORD.measure(0, 0)
 EMPTY = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "c"), ClassicalRegister(0, "e"))
@@ -185,6 +187,7 @@ SAMPLER_ERRORS: list[tuple[Any, str]] = [
     (UNMEASURED, "measures nothing"),
     (LOOSE, "loose bits"),
     (KEYWORD, "'class' should be named like a Python variable"),
+    (SHAPE, "'shape' cannot be a field of the result"),
     (EMPTY, "'e' is empty"),
     ((_bell(), [1.0]), "has 0 parameters"),
     (_ansatz(), "no value for parameter 'a', 'b', 'c'"),

@@ -249,6 +249,10 @@ def _check_names(circuit: QuantumCircuit, values: BindingsArray) -> None:
         raise ConfigError("a parameter value is not finite")
 
 
+_TAKEN_NAMES: Final = frozenset({"items", "keys", "ndim", "shape", "size", "values"})
+"""What qiskit's `DataBin` is itself asked for by name."""
+
+
 def _check_measured(circuit: QuantumCircuit) -> None:
     """Make sure that sampling gives something, under names that a result can have."""
     if not is_measured(circuit):
@@ -269,6 +273,11 @@ def _check_measured(circuit: QuantumCircuit) -> None:
             raise ConfigError(
                 f"classical register {name!r} should be named like a Python variable, as it "
                 "names a field of the result"
+            )
+        if name in _TAKEN_NAMES:
+            raise ConfigError(
+                f"classical register {name!r} cannot be a field of the result, which has an "
+                f"attribute of this name: choose another than {', '.join(sorted(_TAKEN_NAMES))}"
             )
 
 
