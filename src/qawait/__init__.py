@@ -28,13 +28,14 @@ from qawait.types import CancelOutcome, JobStatus, Snapshot, Stage, Update
 from qawait.version import __version__
 
 if TYPE_CHECKING:
-    from qawait.client import Client, Scope
+    from qawait.client import Client
     from qawait.ibm.backend import Backend
     from qawait.ibm.heavy import preload
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
     from qawait.runner import Estimator, Sampler
+    from qawait.scope import Scope
 
 __all__ = [
     "AuthError",
@@ -76,7 +77,7 @@ _LATER = {
     "Job": "qawait.jobs.job",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
-    "Scope": "qawait.client",
+    "Scope": "qawait.scope",
     "connect": "qawait.opening",
     "local": "qawait.opening",
     "preload": "qawait.ibm.heavy",

@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 import weakref
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
@@ -30,11 +30,11 @@ from qawait.jobs.job import Job, ResultT
 from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
-from qawait.jobs.scope import OwnedJobs
 from qawait.jobs.shared import Shared
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
+from qawait.scope import Scope
 from qawait.types import Stage, SubmitRequest, Update
 
 if TYPE_CHECKING:
@@ -400,33 +400,6 @@ class Client(Runner):
             self._own(driver)
         driver.attach(snapshot)
         return Job(driver)
-
-
-class Scope(Runner, OwnedJobs):
-    """Owns the jobs submitted through it, as a task group owns tasks."""
-
-    def __init__(self, client: Client, *, max_pending: int | None, on_cancel: OnCancel) -> None:
-        super().__init__(max_pending=max_pending)
-        self._client = client
-        self._on_cancel = on_cancel
-
-    async def launch(
-        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
-    ) -> Driver:
-        """Submit through the client, and own the job."""
-        options = replace(options, on_cancel=options.on_cancel or self._on_cancel)
-        await self.place()
-        owned: list[Driver] = []
-
-        def own(driver: Driver) -> None:
-            owned.append(driver)
-            self.own(driver)
-
-        try:
-            return await self._client.launch(prepare, backend, options, delivers=delivers, own=own)
-        finally:
-            if not owned:
-                self.give_back()
 
 
 class _Progress:
