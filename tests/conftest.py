@@ -76,6 +76,13 @@ def started() -> Iterator[Emulator]:
 
 
 @pytest.fixture
+def own_emu() -> Iterator[Emulator]:
+    """Give a test an emulator of its own, where no guardian of an earlier test asks anything."""
+    with running(backends=("manila",)) as emulator:
+        yield emulator
+
+
+@pytest.fixture
 def emu(started: Emulator) -> Emulator:
     """Give a test the emulator as at its start."""
     started.reset()

@@ -78,13 +78,13 @@ async def test_bad_input_is_refused_before_a_job_is_sent(
     assert emu.ledger("POST", "/jobs") == []
 
 
-async def test_a_wrong_key_is_an_auth_error(emu: Emulator) -> None:
+async def test_a_wrong_key_is_an_auth_error(own_emu: Emulator) -> None:
     """A key that IAM refuses raises `AuthError`, with IAM's own code."""
-    async with opened(emu, token="wrong") as client:
+    async with opened(own_emu, token="wrong") as client:
         with pytest.raises(AuthError) as caught:
             await submitted(client)
     assert caught.value.code == "BXNIM0415E"
-    assert [entry.path for entry in emu.ledger()] == ["/identity/token"]
+    assert [entry.path for entry in own_emu.ledger()] == ["/identity/token"]
 
 
 async def test_a_revoked_token_is_renewed_once(emu: Emulator) -> None:

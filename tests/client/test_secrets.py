@@ -53,10 +53,10 @@ async def test_no_log_repr_or_exception_shows_a_credential(
     assert token.reveal() not in everything
 
 
-async def test_the_key_goes_to_iam_and_nowhere_else(emu: Emulator) -> None:
+async def test_the_key_goes_to_iam_and_nowhere_else(own_emu: Emulator) -> None:
     """When IAM fails no request, and no key, reaches the service."""
-    emu.route("POST /identity/token").fail(500, times=None)
-    async with opened(emu) as client:
+    own_emu.route("POST /identity/token").fail(500, times=None)
+    async with opened(own_emu) as client:
         with pytest.raises(qawait.QawaitError):
             await client.submit(bell(), backend="ibm_manila")
-    assert {entry.path for entry in emu.ledger()} == {"/identity/token"}
+    assert {entry.path for entry in own_emu.ledger()} == {"/identity/token"}
