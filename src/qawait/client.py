@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError, GuardianError, NotSentError
@@ -79,7 +78,6 @@ class Client(Runner):
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
         self._service = service
         self._options = options
-        self._loop = current_token()
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
         draw = random.Random().random  # noqa: S311 - jitter is no secret
         self._calls = Calls(draw)
@@ -268,7 +266,7 @@ class Client(Runner):
 
     async def leave(self, error: BaseException | None) -> None:
         """Close as `aclose` does, because of `error`, which gets a note about each job."""
-        self._check_loop()
+        self._host.check_loop()
         self._is_closing = True
         absorbed = None
         if not (is_urgent(error) and self._entrust()):
@@ -315,11 +313,7 @@ class Client(Runner):
     def _check_usable(self) -> None:
         if self._is_closing:
             raise ConfigError("this client is closed: open a new one with qawait.connect()")
-        self._check_loop()
-
-    def _check_loop(self) -> None:
-        if current_token() != self._loop:
-            raise ConfigError("this client belongs to another event loop: open one in this loop")
+        self._host.check_loop()
 
     # --- submitting ------------------------------------------------------------------------------
 

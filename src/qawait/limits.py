@@ -8,8 +8,6 @@ from typing import Final
 
 CONNECT_SECONDS: Final = 5.0
 """A connection that takes longer is a black hole; what was not sent can be repeated."""
-CLOSE_SECONDS: Final = 1.0
-"""How long closing a connection may hold up what comes after it."""
 CALL_SECONDS: Final = 15.0
 """Total time for a small call (status, cancel, token): a slow-dripping answer must not hold it."""
 SUBMIT_SECONDS: Final = 120.0
@@ -39,8 +37,6 @@ REQUESTS_IN_FLIGHT: Final = 32
 """Concurrent requests of one client, one urgent one besides; each has a connection."""
 BULK_IN_FLIGHT: Final = 12
 """How many of these may be submits and results: a cancel never queues behind a download."""
-STATUS_FAN_OUT: Final = 8
-"""Concurrent single queries that answer one question about several jobs."""
 KEEPALIVE_SECONDS: Final = 120.0
 """How long an idle connection is kept: above the longest polling interval."""
 WARM_SECONDS: Final = 20.0

@@ -228,9 +228,17 @@ class RawProgram:
 class _Primitive:
     """What sampler and estimator share: one way to the service, two verbs."""
 
-    def __init__(self, runner: Runner, backend: Backend | str) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        backend: Backend | str,
+        options: Mapping[str, Any] | None,
+        optimization_level: int | None,
+    ) -> None:
         self._runner = runner
         self._backend = backend
+        self._options = options
+        self._level = optimization_level
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend}>"
@@ -239,6 +247,23 @@ class _Primitive:
         options = JobOptions(**job)
         driver = await self._runner.launch(prepare, self._backend, options, delivers=delivers)
         return Job(driver)
+
+    def _preparing(
+        self, program: Callable[..., Awaitable[Program]], pubs: Any, **aim: Any
+    ) -> Prepare:
+        async def prepare(
+            target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
+        ) -> Program:
+            return await program(
+                pubs,
+                target=target,
+                optimization_level=self._level,
+                options=self._options,
+                on_transpile=on_transpile,
+                **aim,
+            )
+
+        return prepare
 
 
 class Sampler(_Primitive):
@@ -252,10 +277,8 @@ class Sampler(_Primitive):
         options: Mapping[str, Any] | None,
         optimization_level: int | None,
     ) -> None:
-        super().__init__(runner, backend)
+        super().__init__(runner, backend, options, optimization_level)
         self._shots = shots
-        self._options = options
-        self._level = optimization_level
 
     async def submit(
         self, pubs: Any, *, shots: int | None = None, **job: Unpack[JobKeywords]
@@ -272,19 +295,8 @@ class Sampler(_Primitive):
         return await sent.result()
 
     def _prepare(self, pubs: Any, shots: int | None) -> Prepare:
-        async def prepare(
-            target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
-        ) -> Program:
-            return await primitives.prepare_sampler(
-                pubs,
-                shots=self._shots if shots is None else shots,
-                target=target,
-                optimization_level=self._level,
-                options=self._options,
-                on_transpile=on_transpile,
-            )
-
-        return prepare
+        shots = self._shots if shots is None else shots
+        return self._preparing(primitives.prepare_sampler, pubs, shots=shots)
 
 
 class Estimator(_Primitive):
@@ -298,10 +310,8 @@ class Estimator(_Primitive):
         options: Mapping[str, Any] | None,
         optimization_level: int | None,
     ) -> None:
-        super().__init__(runner, backend)
+        super().__init__(runner, backend, options, optimization_level)
         self._precision = precision
-        self._options = options
-        self._level = optimization_level
 
     async def submit(
         self, pubs: Any, *, precision: float | None = None, **job: Unpack[JobKeywords]
@@ -318,16 +328,5 @@ class Estimator(_Primitive):
         return await sent.result()
 
     def _prepare(self, pubs: Any, precision: float | None) -> Prepare:
-        async def prepare(
-            target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
-        ) -> Program:
-            return await primitives.prepare_estimator(
-                pubs,
-                precision=self._precision if precision is None else precision,
-                target=target,
-                optimization_level=self._level,
-                options=self._options,
-                on_transpile=on_transpile,
-            )
-
-        return prepare
+        precision = self._precision if precision is None else precision
+        return self._preparing(primitives.prepare_estimator, pubs, precision=precision)

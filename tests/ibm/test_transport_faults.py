@@ -10,47 +10,16 @@ import anyio.lowlevel
 import pytest
 
 from qawait import limits
-from qawait.errors import NotSentError, ProtocolError, QawaitError, UnknownOutcomeError
+from qawait.errors import NotSentError, ProtocolError, UnknownOutcomeError
 from qawait.ibm.transport import Transport
 from qawait.ibm.wire import Request
+from support.calls import BODY, closed_port, failure, post
 from support.tcp import answer, once, read_request, reset, tcp_server
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream
 
 pytestmark = pytest.mark.anyio
-
-BODY = b'{"id":"job1","state":{"status":"Queued"}}'
-
-
-def post(*, deadline: float = 2.0, max_bytes: int = 100_000, body: bytes = b"x" * 64) -> Request:
-    """Return a request that makes a job."""
-    return Request(
-        name="POST /jobs",
-        method="POST",
-        path="/jobs",
-        body=body,
-        content_type="application/json",
-        deadline=deadline,
-        max_bytes=max_bytes,
-    )
-
-
-async def failure(origin: str, request: Request | None = None) -> QawaitError:
-    """Return the error of one call to a server."""
-    transport = Transport(origin)
-    try:
-        with pytest.raises(QawaitError) as caught:
-            await transport.send(request or post(), {})
-    finally:
-        await transport.aclose()
-    return caught.value
-
-
-async def closed_port() -> str:
-    """Return the origin of a server that has gone."""
-    async with tcp_server(once(b"")) as origin:
-        return origin
 
 
 async def test_a_refused_connection_is_not_sent() -> None:

@@ -12,47 +12,15 @@ import pytest
 
 from qawait.errors import NotSentError, QawaitError, UnknownOutcomeError
 from qawait.ibm.transport import Transport
-from qawait.ibm.wire import Request
 from qawait.secret import Secret
+from support.calls import BODY, closed_port, post
 from support.leaks import shown
-from support.tcp import answer, once, read_request, tcp_server
+from support.tcp import answer, read_request, tcp_server
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream
 
 pytestmark = pytest.mark.anyio
-
-BODY = b'{"id":"job1","state":{"status":"Queued"}}'
-
-
-def post(*, deadline: float = 2.0, max_bytes: int = 100_000, body: bytes = b"x" * 64) -> Request:
-    """Return a request that makes a job."""
-    return Request(
-        name="POST /jobs",
-        method="POST",
-        path="/jobs",
-        body=body,
-        content_type="application/json",
-        deadline=deadline,
-        max_bytes=max_bytes,
-    )
-
-
-async def failure(origin: str, request: Request | None = None) -> QawaitError:
-    """Return the error of one call to a server."""
-    transport = Transport(origin)
-    try:
-        with pytest.raises(QawaitError) as caught:
-            await transport.send(request or post(), {})
-    finally:
-        await transport.aclose()
-    return caught.value
-
-
-async def closed_port() -> str:
-    """Return the origin of a server that has gone."""
-    async with tcp_server(once(b"")) as origin:
-        return origin
 
 
 async def test_on_sending_comes_before_the_first_byte() -> None:

@@ -67,6 +67,14 @@ class TaskHost:
         """
         if not self.is_running:
             raise ConfigError(_CLOSED)
+        self.check_loop()
+
+    def check_loop(self) -> None:
+        """Make sure that the loop of the host's tasks is the one that is running.
+
+        Raises:
+            ConfigError: it is another.
+        """
         if current_token() != self._loop:
             raise ConfigError("this client belongs to another event loop: open one in this loop")
 

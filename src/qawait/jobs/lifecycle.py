@@ -40,11 +40,6 @@ class JobState(enum.StrEnum):
         """Whether the job has ended, or can no longer be followed."""
         return self in _FINAL_STATES
 
-    @property
-    def may_run(self) -> bool:
-        """Whether the service may be running, or about to run, this job."""
-        return self in _RUNNING_STATES
-
 
 _FINAL_STATES = frozenset(
     {
@@ -55,7 +50,6 @@ _FINAL_STATES = frozenset(
         JobState.LOST,
     }
 )
-_RUNNING_STATES = frozenset({JobState.SUBMITTING, JobState.UNKNOWN, JobState.LIVE})
 
 
 class CancelState(enum.StrEnum):
