@@ -79,6 +79,10 @@ LIST_PAGE: Final = 200
 """Jobs in one page of a listing, the most the service gives."""
 SURVEY_WINDOW: Final = 190
 """Known jobs in one window of a survey: a page, with room for a few that came meanwhile."""
+ENDED_REMEMBERED: Final = 20_000
+"""Ended jobs whose time of creation is kept, to know how many pages a list of them has (1 MiB)."""
+CONFIRMED_PER_PAGE: Final = 4
+"""How many missing jobs make one page of ended ones cheaper than asking for each by itself."""
 POLLS_IN_FLIGHT: Final = 8
 """Polling requests under way at a time: half of what the transport carries."""
 

@@ -67,7 +67,7 @@ class CancelOutcome(enum.StrEnum):
     """The bound passed before the service said what became of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Snapshot:
     """What the service said about one job in one answer.
 

@@ -20,6 +20,7 @@ from qawait.errors import (
     UnknownOutcomeError,
 )
 from qawait.ibm.service import IBMService
+from qawait.jobs.service import Group
 from qawait.types import JobStatus
 from support.mocked import (
     ACCOUNT,
@@ -262,7 +263,7 @@ async def test_pending_asks_for_one_page_of_a_tag() -> None:
     after, before = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     async with service() as (ibm, router):
         route = router.get(f"{API}/jobs").respond(json={"jobs": [job_record("job-1")]})
-        found = await ibm.pending("tag", after=after, before=before)
+        found = await ibm.pending(Group(tag="tag"), after=after, before=before)
     assert [job.job_id for job in found] == ["job-1"]
     query = route.calls.last.request.url.params
     assert (query["pending"], query["tags"], query["sort"]) == ("true", "tag", "ASC")

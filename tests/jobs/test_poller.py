@@ -29,6 +29,7 @@ class Watched:
     job_id: str = "job"
     status: JobStatus = JobStatus.QUEUED
     is_tagged: bool = True
+    session_id: str | None = None
     estimate: float | None = None
     times: list[float] = field(default_factory=list)
     errors: list[QawaitError] = field(default_factory=list)
@@ -38,6 +39,10 @@ class Watched:
         assert snapshot.status is not None
         self.times.append(round(anyio.current_time(), 3))
         self.status = snapshot.status
+
+    def confirm(self) -> bool:
+        """Leave it to the poller."""
+        return False
 
     def missed(self, error: QawaitError) -> None:
         """Take note of a failure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from qawait import limits
 from qawait.jobs import caller
+from qawait.jobs.service import Group
 from qawait.jobs.survey import survey, windows
 from qawait.testing import Fault, SimulatedService
 from qawait.types import JobStatus
@@ -48,7 +50,8 @@ async def collect(service: SimulatedService, known: list[datetime]) -> list[str]
         found.extend(job.job_id for job in page)
 
     asking = anyio.CapacityLimiter(4)
-    error = await survey(service, CLIENT_TAG, known, asking=asking, take=take)
+    pages = partial(service.pending, Group(tag=CLIENT_TAG))
+    error = await survey(pages, windows(known, limits.SURVEY_WINDOW), asking=asking, take=take)
     assert error is None
     return found
 
@@ -114,13 +117,13 @@ async def test_a_job_that_the_list_loses_is_asked_for() -> None:
     class Forgetful(SimulatedService):
         async def pending(
             self,
-            tag: str,
+            group: Group,
             *,
             after: datetime | None,
             before: datetime | None,
             offset: int = 0,
         ) -> Sequence[Snapshot]:
-            await super().pending(tag, after=after, before=before, offset=offset)
+            await super().pending(group, after=after, before=before, offset=offset)
             return []
 
     async with crew(Forgetful(queue_seconds=20)) as team:
@@ -134,13 +137,13 @@ async def test_a_list_that_repeats_and_reorders_does_no_harm() -> None:
     class Messy(SimulatedService):
         async def pending(
             self,
-            tag: str,
+            group: Group,
             *,
             after: datetime | None,
             before: datetime | None,
             offset: int = 0,
         ) -> Sequence[Snapshot]:
-            listed = await super().pending(tag, after=after, before=before, offset=offset)
+            listed = await super().pending(group, after=after, before=before, offset=offset)
             page = list(listed)
             return [*reversed(page), *page][: limits.LIST_PAGE]
 

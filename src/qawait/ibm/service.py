@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+import anyio
 
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from qawait.ibm.account import Account
     from qawait.ibm.wire import Reply, Request
-    from qawait.jobs.service import CancelReply
+    from qawait.jobs.service import CancelReply, Group
     from qawait.types import Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
@@ -54,6 +57,8 @@ class IBMService:
             account.iam_url, verify=context, proxy=account.proxy
         )
         self.tokens = TokenSource(account, self._iam_transport)
+        self._known: WeakValueDictionary[str, Snapshot] = WeakValueDictionary()
+        self._reading = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"<IBMService {self._account.url}>"
@@ -102,19 +107,41 @@ class IBMService:
             return jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
 
     async def pending(
-        self, tag: str, *, after: datetime | None, before: datetime | None, offset: int = 0
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int = 0
     ) -> list[Snapshot]:
-        """Return one page of the queued and running jobs with this tag, oldest first."""
-        return await self.jobs(
-            JobFilter(
-                pending=True,
-                tags=(tag,),
-                created_after=after,
-                created_before=before,
-                offset=offset,
-                sort="ASC",
-            )
+        """Return one page of the queued and running jobs of a group, oldest first."""
+        return await self._page(group, after, before, offset, pending=True)
+
+    async def ended(
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int = 0
+    ) -> list[Snapshot]:
+        """Return one page of the ended jobs of a group, oldest first."""
+        return await self._page(group, after, before, offset, pending=False)
+
+    async def _page(
+        self,
+        group: Group,
+        after: datetime | None,
+        before: datetime | None,
+        offset: int,
+        *,
+        pending: bool,
+    ) -> list[Snapshot]:
+        which = JobFilter(
+            pending=pending,
+            tags=() if group.tag is None else (group.tag,),
+            session_id=group.session_id,
+            created_after=after,
+            created_before=before,
+            offset=offset,
+            sort="ASC",
         )
+        call = jobs.listing(which)
+        reply = await self._call(call)
+        async with self._reading:  # pages that come together hold up the loop one at a time
+            page = jobs.parse_jobs(reply, call, known=self._known, hide=self._secrets)
+        self._known.update((job.job_id, job) for job in page)
+        return page
 
     async def fetch(self, job_id: str) -> Any | None:
         """Return the decoded result of a job that is DONE; `None` while there is none yet.

@@ -68,7 +68,11 @@ async def wait_result(driver: Driver) -> Any:
     Raises:
         QawaitError: the job failed, was cancelled, ran too long or cannot be followed.
     """
-    await wait_ended(driver)
+    driver.readers += 1
+    try:
+        await wait_ended(driver)
+    finally:
+        driver.readers -= 1
     return await driver.fetch()
 
 

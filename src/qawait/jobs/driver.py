@@ -9,6 +9,7 @@ never cut a request in two.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +81,7 @@ class Driver:
         "error",
         "on_cancel",
         "postponed",
+        "readers",
         "request",
         "shared",
         "snapshot",
@@ -113,6 +115,7 @@ class Driver:
         self.changed = Signal()
         self._ended: list[Callable[[Driver], object]] = []
         self.waiters = 0
+        self.readers = 0  # those of them who want the result
         self._worried: list[Callable[[Driver], object]] = []
         self._unknown_since: float | None = None
         self._refused_since: float | None = None
@@ -146,6 +149,13 @@ class Driver:
     def is_tagged(self) -> bool:
         """Whether the job carries the client's tag."""
         return self.request is not None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the job belongs to, if any."""
+        if self.request is not None:
+            return self.request.session_id
+        return self.snapshot.session_id if self.snapshot else None
 
     @property
     def estimate(self) -> float | None:
@@ -218,6 +228,12 @@ class Driver:
         event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
         self.apply(event, job_id=snapshot.job_id, status=snapshot.status)
         self.publish()
+
+    def delivered(self) -> None:
+        """Take note that the job's result has come, so that it is DONE."""
+        done = JobStatus.DONE
+        seen = self.snapshot or Snapshot(job_id=self.job_id, status=done, raw_status=done)
+        self.seen(replace(seen, status=done, raw_status=done))
 
     def _is_old_news(self, snapshot: Snapshot) -> bool:
         """Whether nothing has changed: by far the most frequent answer, so by far the cheapest."""
@@ -312,6 +328,25 @@ class Driver:
             listener(self)
         else:
             self._ended.append(listener)
+
+    def confirm(self) -> bool:
+        """Fetch the result of a job that has probably ended, where only that is waited for.
+
+        It saves asking for the status. The result of a private job can be read
+        once, so that one is asked for first.
+        """
+        if not (self.readers and self.readers == self.waiters) or self.is_unwanted:
+            return False
+        if self.state.job is not JobState.LIVE or self.is_private:
+            return False
+        self.start(partial(effects.confirm, self))
+        return True
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the job's result can be read once only."""
+        asked = self.request is not None and self.request.private
+        return asked or (self.snapshot is not None and self.snapshot.private)
 
     async def query(self) -> None:
         """Ask the service for the job's status once, now.

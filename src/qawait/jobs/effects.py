@@ -117,6 +117,20 @@ async def deliver(driver: Driver) -> None:
     driver.tell(Stage.DONE)
 
 
+async def confirm(driver: Driver) -> None:
+    """Fetch the result of a job that has probably ended; one without is asked for."""
+    confirmed = False
+    try:
+        confirmed = await driver.fetched().attempt(driver.shared.service)
+    except Exception as error:  # noqa: BLE001 - whoever waits for the result fetches it and is told
+        _log.debug("job %s is not confirmed: %s", driver.name, type(error).__name__)
+    finally:
+        if confirmed:
+            driver.delivered()
+        else:
+            driver.shared.poller.release(driver)
+
+
 async def failure_text(driver: Driver) -> str | None:
     """Return what a failed job stored in place of a result, if it can be had."""
     service = driver.shared.service

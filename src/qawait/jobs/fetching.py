@@ -49,6 +49,26 @@ class Fetch:
             raise ConfigError("the client was closed during the download", job_id=self._job_id)
         return self._result
 
+    async def attempt(self, service: Service) -> bool:
+        """Return whether there is a result now; one request, without patience.
+
+        Raises:
+            QawaitError: the service did not say.
+        """
+        if self._result is not _NOTHING:
+            return True
+        if self._running:
+            return False
+        self._running = True
+        try:
+            result = await service.fetch(self._job_id)
+            if result is not None:
+                self._result, self._error = result, None
+        finally:
+            self._running = False
+            self._changed.set()
+        return result is not None
+
     async def _download(self, service: Service) -> None:
         try:
             self._result = await self._patiently(service)

@@ -1,91 +1,46 @@
 """One poller for all of a client's jobs: due times on shared ticks, asked for together.
 
 Of the jobs that are due at a tick, a few are asked for one by one; where it takes
-fewer requests, the client's pending jobs are listed instead, which refreshes them
-all. A job that is missing from the list has probably ended, and is asked for by
-itself before anybody believes it.
+fewer requests, the pending jobs of their group are listed instead, which refreshes
+them all. A group are the jobs with the client's tag, or those of one session. A
+job that is missing from the list has probably ended. Before anybody believes it, it
+is looked for among the ended jobs, or asked for by itself, or its result is fetched
+if that is all anybody waits for.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from qawait import limits
 from qawait.errors import QawaitError, ThrottledError
 from qawait.jobs.schedule import PollSchedule, Sight
-from qawait.jobs.survey import survey
+from qawait.jobs.service import Group
+from qawait.jobs.survey import bounded, survey, windows
 from qawait.jobs.waiting import Signal
-from qawait.types import JobStatus
+from qawait.jobs.watching import Calendar, Listed, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import datetime
 
     from qawait.jobs.service import Service
+    from qawait.jobs.survey import Window
+    from qawait.jobs.watching import Watcher
     from qawait.types import Snapshot
 
 _log = logging.getLogger("qawait.poller")
 
 
-class Watcher(Protocol):
-    """Whoever wants to know what becomes of a job."""
-
-    @property
-    def job_id(self) -> str:
-        """The job to ask for."""
-        ...
-
-    @property
-    def status(self) -> JobStatus:
-        """The job's status as last seen."""
-        ...
-
-    @property
-    def estimate(self) -> float | None:
-        """The job's running time in seconds, as the service expects it."""
-        ...
-
-    @property
-    def is_tagged(self) -> bool:
-        """Whether the job carries the client's tag, so that a list of those shows it."""
-        ...
-
-    def seen(self, snapshot: Snapshot) -> None:
-        """Take note of what the service said."""
-        ...
-
-    def missed(self, error: QawaitError) -> None:
-        """Take note that the service could not be asked."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class _Watch:
-    watcher: Watcher
-    due: float
-    asked: float  # when it was last asked for, or began to be watched
-    since: float  # when it was first seen in its status
-    status: JobStatus = JobStatus.QUEUED
-    polls: int = 0
-    gap: float = 0.0
-    created: datetime | None = None  # as the list has it; `None` while no list has shown it
-    entry: float | None = None  # when the heap brings it up; never after it is due
-    is_asking: bool = False
-    hurried: float = -math.inf  # when somebody last wanted to know at once
-
-
 class Poller:
     """Asks for every watched job when it is due, a bounded number of requests at a time.
 
-    `tag` is what all jobs submitted by the client carry; without one each job is
-    asked for by itself.
+    `tag` is what all jobs submitted by the client carry; without one each job
+    that belongs to no session is asked for by itself.
     """
 
     def __init__(
@@ -100,22 +55,29 @@ class Poller:
         self._schedule = schedule
         self._random = random
         self._tag = tag
-        self._watches: dict[Watcher, _Watch] = {}
-        self._listed: dict[str, _Watch] = {}  # those that a list would show, by id
-        self._due: list[tuple[float, int, _Watch]] = []
-        self._order = itertools.count()
+        self._watches: dict[Watcher, Watch] = {}
+        self._groups: dict[Group, Listed] = {}
+        self._calendar = Calendar()
         self._earlier = Signal()
         self._not_before = 0.0
-        self._is_surveying = False
 
     def watch(self, watcher: Watcher) -> None:
         """Ask for this job from now on, first after the schedule's shortest pause."""
         now = anyio.current_time()
-        watch = _Watch(watcher, now, now, now, status=watcher.status)
+        watch = Watch(watcher, self._listed_with(watcher), now, now, status=watcher.status)
         self._watches[watcher] = watch
-        if self._tag is not None and watcher.is_tagged:
-            self._listed[watcher.job_id] = watch
+        if watch.listed is not None:
+            watch.listed.watches[watcher.job_id] = watch
         self._plan_next(watch, now)
+
+    def _listed_with(self, watcher: Watcher) -> Listed | None:
+        if watcher.session_id is not None:
+            group = Group(session_id=watcher.session_id)
+        elif self._tag is not None and watcher.is_tagged:
+            group = Group(tag=self._tag)
+        else:
+            return None
+        return self._groups.setdefault(group, Listed(group))
 
     def adopt(self, watcher: Watcher) -> bool:
         """Watch a job that should be watched; false if it is."""
@@ -141,14 +103,29 @@ class Poller:
         if not watch.is_asking:
             self._plan(watch, now)
 
+    def release(self, watcher: Watcher) -> None:
+        """Ask for this job by itself after all: its watcher could not confirm that it ended."""
+        watch = self._watches.get(watcher)
+        if watch is not None:
+            watch.is_asking = False
+            self.hurry(watcher)
+
     def forget(self, watcher: Watcher) -> None:
         """Ask for this job no more."""
-        self._watches.pop(watcher, None)
-        self._listed.pop(watcher.job_id, None)
+        watch = self._watches.pop(watcher, None)
+        if watch is None:
+            return
+        watch.is_forgotten = True
+        listed = watch.listed
+        if listed is None:
+            return
+        listed.end(watch)
+        if not listed.watches and listed.group.session_id is not None:
+            self._groups.pop(listed.group, None)
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._is_surveying = False
+        self._begin_anew()
         asking = anyio.CapacityLimiter(limits.POLLS_IN_FLIGHT)
         async with anyio.create_task_group() as queries:
             while True:
@@ -156,8 +133,18 @@ class Poller:
                 together, alone = self._divided(self._take_due())
                 for watch in alone:
                     queries.start_soon(self._ask, watch, asking)
-                if together:
-                    queries.start_soon(self._survey, together, asking)
+                for listed, watches in together.items():
+                    queries.start_soon(self._survey, listed, watches, asking)
+
+    def _begin_anew(self) -> None:
+        """Forget what an earlier run had under way."""
+        for listed in self._groups.values():
+            listed.is_surveying = False
+        now = anyio.current_time()
+        for watch in self._watches.values():
+            if watch.is_asking:
+                watch.is_asking = False
+                self._plan_next(watch, now)
 
     # --- what is due -----------------------------------------------------------------------------
 
@@ -167,50 +154,48 @@ class Poller:
                 await self._earlier.wait()
 
     def _seconds_to_due(self) -> float:
-        self._drop_stale()
-        if not self._due:
-            return math.inf
-        return max(self._due[0][0], self._not_before) - anyio.current_time()
+        return max(self._calendar.next, self._not_before) - anyio.current_time()
 
-    def _drop_stale(self) -> None:
-        """Bring up what is really due first: a job put off stays where it was in the heap."""
-        while self._due:
-            entry, _, watch = self._due[0]
-            if entry == watch.entry and entry == watch.due and not self._is_idle(watch):
-                return
-            heapq.heappop(self._due)
-            if entry == watch.entry:
-                watch.entry = None
-                if not self._is_idle(watch):
-                    self._push(watch)
+    def _take_due(self) -> list[Watch]:
+        due = self._calendar.take(anyio.current_time())
+        for watch in due:
+            watch.is_asking = True
+        return due
 
-    def _is_idle(self, watch: _Watch) -> bool:
-        return watch.is_asking or watch.watcher not in self._watches
-
-    def _take_due(self) -> list[_Watch]:
-        now = anyio.current_time()
-        taken: list[_Watch] = []
-        self._drop_stale()
-        while self._due and self._due[0][0] <= now:
-            _, _, watch = heapq.heappop(self._due)
-            watch.entry, watch.is_asking = None, True
-            taken.append(watch)
-            self._drop_stale()
-        return taken
-
-    def _divided(self, due: list[_Watch]) -> tuple[list[_Watch], list[_Watch]]:
+    def _divided(self, due: list[Watch]) -> tuple[dict[Listed, list[Watch]], list[Watch]]:
         """Return which jobs to list together and which to ask for alone: the fewest requests."""
-        listed = [watch for watch in due if watch.watcher.job_id in self._listed]
-        pages = math.ceil(len(self._listed) / limits.LIST_PAGE)
-        if len(listed) <= pages or self._is_surveying:
-            return [], due
-        alone = [watch for watch in due if watch.watcher.job_id not in self._listed]
-        self._is_surveying = True
-        return listed, alone
+        together: dict[Listed, list[Watch]] = {}
+        alone: list[Watch] = []
+        for watch in due:
+            if watch.listed is None:
+                alone.append(watch)
+            else:
+                together.setdefault(watch.listed, []).append(watch)
+        for listed, watches in list(together.items()):
+            pages = math.ceil(len(listed.watches) / limits.LIST_PAGE)
+            if listed.is_surveying:
+                alone += self._left_to_survey(together.pop(listed))
+            elif len(watches) <= pages:
+                alone += together.pop(listed)
+            else:
+                listed.is_surveying = True
+        return together, alone
+
+    def _left_to_survey(self, due: list[Watch]) -> list[Watch]:
+        """Leave jobs to the survey that is under way; return those that cannot wait for it."""
+        next_tick = anyio.current_time() + self._schedule.tick
+        urgent = []
+        for watch in due:
+            if watch.hurried >= watch.asked:
+                urgent.append(watch)
+            else:
+                watch.is_asking = False
+                self._plan(watch, next_tick)
+        return urgent
 
     # --- asking ----------------------------------------------------------------------------------
 
-    async def _ask(self, watch: _Watch, asking: anyio.CapacityLimiter) -> None:
+    async def _ask(self, watch: Watch, asking: anyio.CapacityLimiter) -> None:
         answer: Snapshot | QawaitError
         async with asking:
             asked = anyio.current_time()
@@ -224,52 +209,93 @@ class Poller:
                 raise
         self._answered(watch, answer, asked)
 
-    async def _survey(self, due: list[_Watch], asking: anyio.CapacityLimiter) -> None:
-        """List the client's pending jobs, and ask for those that the list does not show."""
-        expected = dict(self._listed)
+    async def _survey(
+        self, listed: Listed, due: list[Watch], asking: anyio.CapacityLimiter
+    ) -> None:
+        """List the group's pending jobs, and look for those that the list does not show."""
+        expected = dict(listed.watches)
         asked = anyio.current_time()
+        made = [watch.created for watch in expected.values() if watch.created]
         try:
             error = await survey(
-                self._service,
-                self._tag or "",
-                [watch.created for watch in expected.values() if watch.created],
+                partial(self._service.pending, listed.group),
+                windows(made, limits.SURVEY_WINDOW),
                 asking=asking,
                 take=lambda page: self._take_page(page, expected, asked),
             )
         finally:
-            self._is_surveying = False
+            listed.is_surveying = False
         if error is None:
-            await self._confirm(self._questionable(expected.values(), due), asking)
+            missing = self._questionable(expected.values(), due)
+            await self._confirm(listed, missing, asking)
         else:
             for watch in due:
                 if watch.is_asking:
                     self._answered(watch, error, asked)
 
     def _take_page(
-        self, page: Iterable[Snapshot], expected: dict[str, _Watch], asked: float
+        self, page: Iterable[Snapshot], expected: dict[str, Watch], asked: float
     ) -> None:
         for snapshot in page:
             watch = expected.pop(snapshot.job_id, None)
-            if watch is not None and watch.watcher in self._watches:
+            if watch is not None and not watch.is_forgotten:
                 watch.created = snapshot.created or watch.created
                 self._answered(watch, snapshot, asked)
 
-    def _questionable(self, missing: Iterable[_Watch], due: list[_Watch]) -> list[_Watch]:
-        """Return the jobs to ask for since no list shows them: they were there, or are due."""
+    def _questionable(self, missing: Iterable[Watch], due: list[Watch]) -> list[Watch]:
+        """Return the jobs to look for since no list shows them: they were there, or are due."""
         asked_for = set(due)
         return [
             watch
             for watch in missing
-            if watch.watcher in self._watches and (watch.created or watch in asked_for)
+            if not watch.is_forgotten and (watch.created or watch in asked_for)
         ]
 
-    async def _confirm(self, missing: list[_Watch], asking: anyio.CapacityLimiter) -> None:
+    # --- confirming that a job has ended ---------------------------------------------------------
+
+    async def _confirm(
+        self, listed: Listed, missing: list[Watch], asking: anyio.CapacityLimiter
+    ) -> None:
+        for watch in missing:
+            watch.is_asking = True
+        missing = [watch for watch in missing if not watch.watcher.confirm()]
+        spans = self._ended_spans(listed, missing)
+        if len(spans) * limits.CONFIRMED_PER_PAGE <= len(missing):
+            missing = await self._found_ended(listed, spans, missing, asking)
         async with anyio.create_task_group() as queries:
             for watch in missing:
-                watch.is_asking = True
                 queries.start_soon(self._ask, watch, asking)
 
-    def _answered(self, watch: _Watch, answer: Snapshot | QawaitError, asked: float) -> None:
+    @staticmethod
+    def _ended_spans(listed: Listed, missing: list[Watch]) -> list[Window]:
+        """Return the spans in which the ended jobs are to be listed to find those missing."""
+        made = [watch.created for watch in missing if watch.created]
+        if not made:
+            return []
+        first, last = min(made), max(made)
+        known = listed.made_between(first, last)
+        return bounded(windows([*made, *known], limits.SURVEY_WINDOW), first, last)
+
+    async def _found_ended(
+        self,
+        listed: Listed,
+        spans: list[Window],
+        missing: list[Watch],
+        asking: anyio.CapacityLimiter,
+    ) -> list[Watch]:
+        """Take note of the jobs that the service lists as ended; return the others."""
+        expected = {watch.watcher.job_id: watch for watch in missing}
+        asked = anyio.current_time()
+        if spans:
+            await survey(
+                partial(self._service.ended, listed.group),
+                spans,
+                asking=asking,
+                take=lambda page: self._take_page(page, expected, asked),
+            )
+        return list(expected.values())
+
+    def _answered(self, watch: Watch, answer: Snapshot | QawaitError, asked: float) -> None:
         if isinstance(answer, QawaitError):
             self._heed(answer)
         # an answer older than what there was to hurry for tells nothing about it
@@ -277,7 +303,7 @@ class Poller:
         if not is_stale:
             self._tell(watch.watcher, answer)
         watch.is_asking = False
-        if watch.watcher not in self._watches:
+        if watch.is_forgotten:
             return
         now = anyio.current_time()
         if is_stale:
@@ -301,7 +327,7 @@ class Poller:
 
     # --- planning --------------------------------------------------------------------------------
 
-    def _plan_next(self, watch: _Watch, now: float) -> None:
+    def _plan_next(self, watch: Watch, now: float) -> None:
         status = watch.watcher.status
         if status is not watch.status:
             watch.status, watch.polls = status, 0
@@ -316,17 +342,13 @@ class Poller:
         watch.polls += 1
         self._plan(watch, now + self._schedule.pause(sight, self._random()))
 
-    def _plan(self, watch: _Watch, due: float) -> None:
+    def _plan(self, watch: Watch, due: float) -> None:
         tick = self._schedule.tick
         # on a shared tick, so that many jobs are few requests and one timer
-        watch.due = math.ceil(due / tick) * tick if due > anyio.current_time() else due
-        if watch.entry is None or watch.due < watch.entry:
-            self._push(watch)
-
-    def _push(self, watch: _Watch) -> None:
-        watch.entry = watch.due
-        heapq.heappush(self._due, (watch.due, next(self._order), watch))
-        if self._due[0][2] is watch:
+        due = math.ceil(due / tick) * tick if due > anyio.current_time() else due
+        is_earlier = due < self._calendar.next
+        self._calendar.put(watch, due)
+        if is_earlier:
             self._earlier.set()
 
 

@@ -14,6 +14,7 @@ one place, the driver's. Besides its result a method may raise
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ class CancelReply(enum.StrEnum):
     ACCEPTED = "accepted"
     NOT_CANCELLABLE = "not cancellable"
     NOT_FOUND = "not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Jobs that can be listed together: those that carry a tag, or those of a session."""
+
+    tag: str | None = None
+    session_id: str | None = None
 
 
 class Service(Protocol):
@@ -53,13 +62,19 @@ class Service(Protocol):
         ...
 
     async def pending(
-        self, tag: str, *, after: datetime | None, before: datetime | None, offset: int
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int
     ) -> Sequence[Snapshot]:
-        """Return one page of the queued and running jobs with this tag, oldest first.
+        """Return one page of the queued and running jobs of a group, oldest first.
 
         `after` and `before` bound the time of creation; of the jobs in between
         the first `offset` are left out. A page holds `limits.LIST_PAGE` at most.
         """
+        ...
+
+    async def ended(
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int
+    ) -> Sequence[Snapshot]:
+        """Return one page of the ended jobs of a group, as `pending` does of the others."""
         ...
 
     async def fetch(self, job_id: str) -> Any | None:

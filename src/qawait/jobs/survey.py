@@ -1,4 +1,4 @@
-"""Listing a client's pending jobs, all pages, while jobs end and others come.
+"""Listing a client's jobs, all pages, while jobs end and others come.
 
 Pages are cut by time of creation. An offset would skip jobs: whenever one ends,
 all that follow move up by one. Where the times are known from an earlier survey,
@@ -8,7 +8,7 @@ the pages are fetched at once.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -18,11 +18,20 @@ from qawait.errors import QawaitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from qawait.jobs.service import Service
     from qawait.types import Snapshot
 
 _TICK = timedelta(microseconds=1)
 Window = tuple[datetime | None, datetime | None]
+
+
+class Pages(Protocol):
+    """A listing of jobs, oldest first, page by page."""
+
+    async def __call__(
+        self, *, after: datetime | None, before: datetime | None, offset: int
+    ) -> Sequence[Snapshot]:
+        """Return the page of the jobs made in this span, without the first `offset`."""
+        ...
 
 
 def windows(created: Iterable[datetime], size: int) -> list[Window]:
@@ -38,15 +47,22 @@ def windows(created: Iterable[datetime], size: int) -> list[Window]:
     return list(zip(starts, ends, strict=True))
 
 
+def bounded(spans: list[Window], first: datetime, last: datetime) -> list[Window]:
+    """Return the same spans without what is before `first` or after `last`."""
+    (_, end), *_ = spans
+    spans = [(first - _TICK, end), *spans[1:]]
+    start, _ = spans[-1]
+    return [*spans[:-1], (start, last + _TICK)]
+
+
 async def survey(
-    service: Service,
-    tag: str,
-    created: Iterable[datetime],
+    pages: Pages,
+    spans: Iterable[Window],
     *,
     asking: anyio.CapacityLimiter,
     take: Callable[[Sequence[Snapshot]], None],
 ) -> QawaitError | None:
-    """Call `take` with each page of the pending jobs with this tag, as it comes.
+    """Call `take` with each page of the jobs made in these spans, as it comes.
 
     Returns the first error of a page that could not be had; what was taken is
     true all the same.
@@ -57,7 +73,7 @@ async def survey(
         offset = 0
         while True:
             async with asking:
-                page = await service.pending(tag, after=after, before=before, offset=offset)
+                page = await pages(after=after, before=before, offset=offset)
             take(page)
             last = page[-1].created if page else None
             if len(page) < limits.LIST_PAGE or last is None:
@@ -73,6 +89,6 @@ async def survey(
             errors.append(error)
 
     async with anyio.create_task_group() as group:
-        for window in windows(created, limits.SURVEY_WINDOW):
+        for window in spans:
             group.start_soon(walk_or_note, window)
     return errors[0] if errors else None

@@ -19,7 +19,7 @@ from qawait.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Call = Literal["submit", "find", "status", "pending", "fetch", "failure_text", "cancel"]
+Call = Literal["submit", "find", "status", "pending", "ended", "fetch", "failure_text", "cancel"]
 """The requests that a service takes."""
 
 _RETRY_AFTER = 3.0

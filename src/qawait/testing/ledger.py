@@ -36,6 +36,7 @@ class SimulatedJob:
     run_seconds: float
     ends_as: JobStatus = JobStatus.DONE
     tags: tuple[str, ...] = ()
+    session_id: str | None = None
     cancelled_at: float | None = None
     cancels: int = 0
     raw_status: str | None = None

@@ -26,6 +26,7 @@ from qawait.types import JobStatus, Snapshot
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from qawait.jobs.service import Group
     from qawait.testing.faults import Call, Fault
     from qawait.types import SubmitRequest
 
@@ -126,16 +127,20 @@ class SimulatedService:
         return seen
 
     async def pending(
-        self,
-        tag: str,
-        *,
-        after: datetime | None,
-        before: datetime | None,
-        offset: int = 0,
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int = 0
     ) -> Sequence[Snapshot]:
-        """Return one page of the jobs with this tag that have not ended, oldest first."""
+        """Return one page of the jobs of this group that have not ended, oldest first."""
         page: list[Snapshot] = await self._request(
-            "pending", tag, lambda now: self._listed(tag, after, before, now)
+            "pending", _name(group), lambda now: self._page(group, after, before, now, ended=False)
+        )
+        return page[offset : offset + limits.LIST_PAGE]
+
+    async def ended(
+        self, group: Group, *, after: datetime | None, before: datetime | None, offset: int = 0
+    ) -> Sequence[Snapshot]:
+        """Return one page of the jobs of this group that have ended, oldest first."""
+        page: list[Snapshot] = await self._request(
+            "ended", _name(group), lambda now: self._page(group, after, before, now, ended=True)
         )
         return page[offset : offset + limits.LIST_PAGE]
 
@@ -216,6 +221,7 @@ class SimulatedService:
             job_id=f"job{number}",
             tag=request.tag,
             tags=(*request.tags, request.tag),
+            session_id=request.session_id,
             created=now,
             queue_seconds=outcome.queue_seconds,
             run_seconds=outcome.run_seconds,
@@ -247,17 +253,25 @@ class SimulatedService:
             raw_status=job.raw_status or (_WORDS[status] if status else "?"),
             created=_at(job.created),
             tags=job.tags,
+            session_id=job.session_id,
         )
 
-    def _listed(
-        self, tag: str, after: datetime | None, before: datetime | None, now: float
+    def _page(
+        self,
+        group: Group,
+        after: datetime | None,
+        before: datetime | None,
+        now: float,
+        *,
+        ended: bool,
     ) -> list[Snapshot]:
         listed = [
             self._snapshot(job, now)
             for job in self.jobs.values()
-            if tag in job.tags
+            if (group.tag is None or group.tag in job.tags)
+            and (group.session_id is None or group.session_id == job.session_id)
             and job.created <= now - self.listing_lag
-            and not job.status(now).is_final
+            and job.status(now).is_final is ended
             and (after is None or _at(job.created) >= after)
             and (before is None or _at(job.created) <= before)
         ]
@@ -279,6 +293,10 @@ class SimulatedService:
         if not job.outruns_cancel:
             job.cancelled_at = now
         return CancelReply.ACCEPTED
+
+
+def _name(group: Group) -> str:
+    return group.tag or group.session_id or ""
 
 
 def _at(seconds: float) -> datetime:

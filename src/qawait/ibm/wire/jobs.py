@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from qawait import limits
 from qawait.errors import ConfigError, JobFailedError, ProtocolError
 from qawait.ibm.wire.message import JSON, Request, is_job_id, job_path
-from qawait.ibm.wire.reading import object_of, scrub
-from qawait.ibm.wire.records import snapshot
+from qawait.ibm.wire.reading import object_of, page_of, scrub
+from qawait.ibm.wire.records import snapshot, unchanged
 from qawait.ibm.wire.refusals import expect
 from qawait.jobs.service import CancelReply
 
@@ -211,13 +211,24 @@ def listing(which: JobFilter) -> Request:
     )
 
 
-def parse_jobs(reply: Reply, request: Request, *, hide: Iterable[Secret] = ()) -> list[Snapshot]:
-    """Return the jobs of a page, in the service's order."""
+def parse_jobs(
+    reply: Reply,
+    request: Request,
+    *,
+    known: Mapping[str, Snapshot] | None = None,
+    hide: Iterable[Secret] = (),
+) -> list[Snapshot]:
+    """Return the jobs of a page, in the service's order.
+
+    `known` is what earlier answers said, by job: where a record says the same,
+    the same snapshot is returned.
+    """
     expect(reply, request, hide=hide)
-    records = object_of(reply, request).get("jobs")
+    records = page_of(reply, request).get("jobs")
     if not isinstance(records, list):
         raise ProtocolError(f"{request.name}: the answer has no list of jobs")
-    return [snapshot(record, request) for record in records]
+    known = known or {}
+    return [unchanged(record, known) or snapshot(record, request) for record in records]
 
 
 def _flag(value: bool) -> str:  # noqa: FBT001 - it converts one bool

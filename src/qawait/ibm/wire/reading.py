@@ -48,6 +48,28 @@ def object_of(reply: Reply, request: Request) -> dict[str, Any]:
     return value
 
 
+def page_of(reply: Reply, request: Request) -> dict[str, Any]:
+    """Return the JSON object of a page of records, or raise `ProtocolError`.
+
+    Pages come by the thousand, so they are read as leniently as `json` does: of
+    a key that occurs twice the last value counts. Who reads a number from it
+    sees whether it is finite.
+    """
+    problem = type_problem(reply)
+    value = None
+    if problem is None:
+        try:
+            value = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            problem = "is not JSON"
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        value = None
+        problem = problem or f"should be a JSON object, not {kind}"
+        raise ProtocolError(f"{request.name}: the answer {problem}")
+    return value
+
+
 def type_problem(reply: Reply) -> str | None:
     """Return what is wrong with the content type of a JSON reply; none at all is accepted."""
     media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -140,4 +162,6 @@ def scrub(
 
 def printable(text: str) -> str:
     """Return a text without control characters, terminal escapes and lone surrogates."""
+    if text.isprintable():
+        return text
     return "".join(sign if sign.isprintable() or sign in "\n\t" else " " for sign in text)

@@ -70,6 +70,32 @@ def snapshot(record: object, request: Request) -> Snapshot:
     )
 
 
+def unchanged(record: object, known: Mapping[str, Snapshot]) -> Snapshot | None:
+    """Return the snapshot of a record that says what it said before, else `None`.
+
+    Most records of most pages do; making each of them anew would be most of the
+    work of polling.
+    """
+    if type(record) is not dict or type(record.get("id")) is not str:
+        return None
+    seen = known.get(record["id"])
+    state = record.get("state")
+    if seen is None or type(state) is not dict:
+        return None
+    tags = record.get("tags")
+    same = (
+        state.get("status") == seen.raw_status
+        and state.get("reason") == seen.reason
+        and state.get("reason_code") == seen.code
+        and record.get("estimated_running_time_seconds") == seen.estimated_seconds
+        and record.get("session_id") == seen.session_id
+        and type(tags) is list
+        and tuple(tags) == seen.tags
+        and _usage(_mapping(record.get("usage"))) == seen.usage_seconds
+    )
+    return seen if same else None
+
+
 def _ran_too_long(
     raw: str, record: Mapping[str, Any], status: JobStatus | None, code: int | None
 ) -> bool:
