@@ -20,12 +20,12 @@ from qawait.guard.watchdog import Watchdog
 from qawait.ibm.backends import Backends
 from qawait.ibm.listing import JobListing
 from qawait.ibm.wire.jobs import JobFilter
-from qawait.jobs import caller
+from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
 from qawait.jobs.completed import AsCompleted
 from qawait.jobs.driver import Driver
 from qawait.jobs.host import TaskHost
-from qawait.jobs.job import Job, ResultT
+from qawait.jobs.job import Job, ResultT, checked_timeout
 from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
     from qawait.runner import Prepare
-    from qawait.types import OnCancel, Snapshot
+    from qawait.types import JobStatus, OnCancel, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +126,7 @@ class Client(Runner):
         if known is not None:
             return self._attached_again(known, on_cancel)
         snapshot = await self._calls.retrying(lambda: self._service.status(job_id))
+        self._service.keep_warm()
         return self._attached(snapshot, on_cancel)
 
     def _attached_again(self, known: Driver, on_cancel: OnCancel) -> Job[Any]:
@@ -186,6 +187,41 @@ class Client(Runner):
         """Return an async iterator over `jobs`, each as soon as it has ended."""
         self._check_usable()
         return AsCompleted(jobs)
+
+    async def wait_all(
+        self,
+        jobs: Iterable[Job[Any]],
+        timeout: float | None = None,  # noqa: ASYNC109 - it leaves the jobs alone
+    ) -> list[JobStatus]:
+        """Wait for the end of all `jobs` and return their final statuses, in their order.
+
+        A `timeout`, in seconds, leaves the jobs alone when it passes. Cancelling
+        the task that awaits this applies the policy of each job that is left.
+
+        Raises:
+            DeadlineExceededError: the timeout passed.
+            QawaitError: waiting for one of them makes no sense, as for `Job.wait`.
+        """
+        self._check_usable()
+        given = list(jobs)
+        await completed.wait_all(given, seconds=checked_timeout(timeout))
+        return [job.status for job in given]
+
+    async def wait_any(
+        self,
+        jobs: Iterable[Job[ResultT]],
+        timeout: float | None = None,  # noqa: ASYNC109 - it leaves the jobs alone
+    ) -> Job[ResultT]:
+        """Wait until one of `jobs` has ended and return it; the others go on.
+
+        The rest is as for `wait_all`.
+
+        Raises:
+            ConfigError: there are no jobs.
+            DeadlineExceededError: the timeout passed.
+        """
+        self._check_usable()
+        return await completed.wait_any(jobs, seconds=checked_timeout(timeout))
 
     def scope(self, *, max_pending: int | None = None, on_cancel: OnCancel | None = None) -> Scope:
         """Return a scope that owns the jobs submitted through it.

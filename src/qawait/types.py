@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -105,6 +106,8 @@ class Update:
 
     `time` is seconds since the epoch, for display. `attempt` counts the status
     queries so far. `raw_status` and `reason` are the service's own words.
+    `disconnected_since` is when the service was first not to be reached, as `time`,
+    while it is not; the rest is then what was last known.
     """
 
     stage: Stage
@@ -128,6 +131,9 @@ class Update:
             parts.append(self.job_id)
         if self.reason:
             parts.append(f"— {self.reason}")
+        if self.disconnected_since is not None:
+            since = time.strftime("%H:%M:%S", time.localtime(self.disconnected_since))
+            parts.append(f"— disconnected since {since}")
         return " ".join(parts)
 
 

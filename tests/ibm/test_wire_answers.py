@@ -14,6 +14,7 @@ from qawait.ibm.wire.records import snapshot, timestamp
 from qawait.jobs.service import CancelReply
 from qawait.secret import Secret
 from qawait.types import JobStatus
+from support.mocked import job_record
 from support.recorded import Exchange, exchange, exchanges
 
 ANY = Request(name="GET /x", method="GET", path="/x")
@@ -306,3 +307,54 @@ def test_a_token_that_could_not_be_used_is_refused(body: dict[str, Any]) -> None
     """A token must fit into a header and say how long it lives."""
     with pytest.raises(ProtocolError):
         iam.parse(json_reply(body), ANY, api_key=KEY)
+
+
+# --- pages that say what they said before --------------------------------------------------------
+
+
+def page(*records: dict[str, Any]) -> Reply:
+    """Return a page of job records."""
+    return json_reply({"jobs": list(records)})
+
+
+def test_a_record_that_says_nothing_new_gives_the_same_snapshot() -> None:
+    """Nothing is made anew of a record that is as it was."""
+    (first,) = jobs.parse_jobs(page(job_record("job-1")), ANY)
+    (second,) = jobs.parse_jobs(page(job_record("job-1")), ANY, known={"job-1": first})
+    assert second is first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": {"status": "Running"}},
+        {"state": {"status": "Queued", "reason": "calibrating"}},
+        {"state": {"status": "Queued", "reason_code": 1517}},
+        {"estimated_running_time_seconds": 77.0},
+        {"tags": ["another"]},
+        {"session_id": "session-1"},
+        {"usage": {"quantum_seconds": 12}},
+    ],
+)
+def test_a_record_that_says_something_new_gives_a_new_snapshot(change: dict[str, Any]) -> None:
+    """Whatever can change in a job's life is noticed."""
+    before = job_record("job-1") | {"state": {"status": "Queued"}}
+    (first,) = jobs.parse_jobs(page(before), ANY)
+    (second,) = jobs.parse_jobs(page(before | change), ANY, known={"job-1": first})
+    assert second != first
+    assert second == snapshot(before | change, ANY)
+
+
+@pytest.mark.parametrize("odd", [None, 3, [], {"id": 5}, {"id": "job-1"}])
+def test_an_odd_record_is_refused_whatever_is_known(odd: object) -> None:
+    """That a job is known makes no record valid."""
+    (first,) = jobs.parse_jobs(page(job_record("job-1")), ANY)
+    with pytest.raises(ProtocolError):
+        jobs.parse_jobs(json_reply({"jobs": [odd]}), ANY, known={"job-1": first})
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'"text"', b"null"])
+def test_a_page_that_is_no_object_is_refused(body: bytes) -> None:
+    """Each gives a clear error, whatever it is instead."""
+    with pytest.raises(ProtocolError):
+        jobs.parse_jobs(Reply(status=200, headers={}, body=body), ANY)

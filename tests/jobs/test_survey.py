@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qawait import limits
+from qawait.errors import JobFailedError
 from qawait.jobs import caller
 from qawait.jobs.service import Group
 from qawait.jobs.survey import survey, windows
@@ -23,6 +24,7 @@ from support.crew import CLIENT_TAG, crew
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from qawait.jobs.job import Job
     from qawait.types import Snapshot
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -183,3 +185,99 @@ async def test_arrivals_are_spread() -> None:
     ends = max(polls) - 10  # the end itself is one: all jobs end together here
     quiet = [second for second in polls if second < ends]
     assert max(quiet.count(second) for second in set(quiet)) < len(quiet) / 10 + 10
+
+
+async def test_many_jobs_that_end_together_are_confirmed_by_pages() -> None:
+    """Hundreds of jobs that end at once cost a few pages, not a query each."""
+    async with crew(SimulatedService(queue_seconds=60, run_seconds=10)) as team:
+        jobs = [team.start() for _ in range(400)]
+        for job in jobs:
+            await job.wait()
+        assert {job.status for job in jobs} == {JobStatus.DONE}
+        assert 0 < team.service.count("ended") <= 10
+        assert team.service.count("status") < len(jobs) / 20
+
+
+async def test_ended_jobs_that_no_page_shows_are_asked_for() -> None:
+    """A list of ended jobs that shows none ends nothing: each is asked for by itself."""
+
+    class Blank(SimulatedService):
+        async def ended(
+            self, group: Group, *, after: datetime | None, before: datetime | None, offset: int = 0
+        ) -> Sequence[Snapshot]:
+            await super().ended(group, after=after, before=before, offset=offset)
+            return []
+
+    async with crew(Blank(queue_seconds=60)) as team:
+        jobs = [team.start() for _ in range(20)]
+        for job in jobs:
+            await job.wait()
+        assert {job.status for job in jobs} == {JobStatus.DONE}
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_wanted_result_confirms_the_end(*, wanted: bool) -> None:
+    """Where only results are waited for, fetching them is all that is asked at the end."""
+    async with crew(SimulatedService(queue_seconds=60, run_seconds=10)) as team:
+        jobs = [team.start() for _ in range(40)]
+        async with anyio.create_task_group() as group:
+            for job in jobs:
+                group.start_soon(job.result if wanted else job.wait)
+        assert team.service.count("fetch") == (40 if wanted else 0)
+        assert (team.service.count("ended") == 0) is wanted
+        assert {job.status for job in jobs} == {JobStatus.DONE}
+
+
+async def test_a_failed_job_is_not_confirmed_by_its_result() -> None:
+    """No result means that the status decides: each waiter gets the job's failure."""
+    async with crew(
+        SimulatedService(queue_seconds=60, ends_as=JobStatus.ERROR, result=None)
+    ) as team:
+        jobs = [team.start() for _ in range(5)]
+        errors: list[JobFailedError] = []
+
+        async def fail(job: Job[Any]) -> None:
+            with pytest.raises(JobFailedError) as raised:
+                await job
+            errors.append(raised.value)
+
+        async with anyio.create_task_group() as group:
+            for job in jobs:
+                group.start_soon(fail, job)
+        assert len(errors) == 5
+
+
+async def test_the_result_of_a_private_job_confirms_nothing() -> None:
+    """It can be read once, so the status is asked for first."""
+    async with crew(SimulatedService(queue_seconds=60)) as team:
+        jobs = [team.start(private=True) for _ in range(5)]
+        async with anyio.create_task_group() as group:
+            for job in jobs:
+                group.start_soon(job.result)
+        assert team.service.count("fetch") == 5
+        assert team.service.count("status") + team.service.count("ended") > 0
+        fetched = [request.time for request in team.service.ledger if request.call == "fetch"]
+        seen = {request.call for request in team.service.ledger if request.time <= min(fetched)} & {
+            "status",
+            "ended",
+        }
+        assert seen
+
+
+async def test_jobs_of_a_session_are_listed_by_session() -> None:
+    """A few jobs of a session need one page, however many others are waiting."""
+    async with crew(SimulatedService(queue_seconds=900)) as team:
+        others = [team.start() for _ in range(500)]
+        await anyio.sleep(60)
+        team.service.queue_seconds = 30
+        began = len(team.service.ledger)
+        jobs = [team.start(session_id="session-1") for _ in range(5)]
+        for job in jobs:
+            await job.wait()
+        asked = {
+            request.what for request in team.service.ledger[began:] if request.call == "pending"
+        }
+        assert "session-1" in asked
+        assert {job.status for job in others} == {JobStatus.QUEUED}
+        for job in others:
+            job.driver.on_cancel = "detach"

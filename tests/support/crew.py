@@ -72,6 +72,8 @@ class Crew:
         on_cancel: OnCancel = "cancel",
         delivers: bool = False,
         on_update: Callable[[Update], object] | None = None,
+        private: bool = False,
+        session_id: str | None = None,
     ) -> Job[Any]:
         """Begin a submit and return its handle at once, before there is an id."""
         request = SubmitRequest(
@@ -80,6 +82,8 @@ class Crew:
             params={},
             tag=f"tag{len(self.drivers)}",
             tags=(CLIENT_TAG,),
+            private=private,
+            session_id=session_id,
         )
         driver = Driver(self.shared, request, on_cancel=on_cancel, delivers=delivers)
         if on_update is not None:

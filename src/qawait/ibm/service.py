@@ -70,6 +70,10 @@ class IBMService:
         finally:
             await self._iam_transport.aclose()
 
+    def keep_warm(self) -> None:
+        """Keep a connection ready for cancels from now on: there is a job to cancel."""
+        self._transport.keep_warm()
+
     # --- the protocol of qawait.jobs.service ---------------------------------------------------
 
     async def submit(
@@ -87,7 +91,7 @@ class IBMService:
         call = jobs.create(request)
         with _about(tag=request.tag), _effect(call):
             reply = await self._call(call, on_sending=on_sending)
-            self._transport.keep_warm()
+            self.keep_warm()
             return jobs.parse_created(reply, call, hide=self._secrets)
 
     async def find(self, tag: str) -> list[Snapshot]:

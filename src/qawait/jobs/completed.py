@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+import anyio
+
+from qawait.errors import ConfigError, DeadlineExceededError
 from qawait.jobs import caller
 from qawait.jobs.waiting import Signal
 
@@ -53,16 +58,36 @@ class AsCompleted(Generic[ResultT]):
         return self
 
     async def __anext__(self) -> Job[ResultT]:
-        if not self._pending and not self._ready:
+        job = await self.next_within(math.inf)
+        if job is None:
             raise StopAsyncIteration
+        return job
+
+    async def next_within(self, seconds: float) -> Job[ResultT] | None:
+        """Return the next job that has ended; `None` if there is none, or none in time.
+
+        The time limit is the caller's only: when it passes, the jobs are as they were.
+        """
+        if not self._pending and not self._ready:
+            return None
         try:
-            await self._arrived.until(lambda: bool(self._ready))
+            with anyio.move_on_after(seconds):
+                await self._arrived.until(lambda: bool(self._ready))
         except BaseException as stopped:
             await caller.abandon(self._let_go(), stopped)
             raise
-        return self._ready.popleft()
+        return self._ready.popleft() if self._ready else None
+
+    @property
+    def remaining(self) -> int:
+        """How many jobs it has not given out."""
+        return len(self._pending) + len(self._ready)
 
     def __del__(self) -> None:
+        self._let_go()
+
+    def close(self) -> None:
+        """Wait for no job any more; each is as it was."""
         self._let_go()
 
     def _let_go(self) -> list[Driver]:
@@ -78,6 +103,46 @@ class AsCompleted(Generic[ResultT]):
             driver.waiters -= 1
             self._ready.append(job)
             self._arrived.set()
+
+
+async def wait_all(jobs: Iterable[Job[Any]], *, seconds: float) -> None:
+    """Return when all of the jobs have ended, whatever their ends.
+
+    Raises:
+        DeadlineExceededError: the time limit passed; the jobs are as they were.
+        QawaitError: waiting for one of them makes no sense at the moment.
+    """
+    give_up = anyio.current_time() + seconds
+    with closing(AsCompleted(jobs)) as left:
+        while left.remaining:
+            job = await left.next_within(give_up - anyio.current_time())
+            if job is None:
+                message = f"{left.remaining} jobs have not ended after {seconds:g} s of waiting"
+                raise DeadlineExceededError(message)
+            _check_ended(job)
+
+
+async def wait_any(jobs: Iterable[Job[ResultT]], *, seconds: float) -> Job[ResultT]:
+    """Return the first of the jobs that has ended; the others go on.
+
+    Raises:
+        ConfigError: there are no jobs.
+        DeadlineExceededError: the time limit passed; the jobs are as they were.
+        QawaitError: waiting for one of them makes no sense at the moment.
+    """
+    with closing(AsCompleted(jobs)) as left:
+        if not left.remaining:
+            raise ConfigError("wait_any needs at least one job")
+        job = await left.next_within(seconds)
+    if job is None:
+        raise DeadlineExceededError(f"no job has ended after {seconds:g} s of waiting")
+    _check_ended(job)
+    return job
+
+
+def _check_ended(job: Job[Any]) -> None:
+    if not job.driver.is_ended and job.driver.trouble is not None:
+        raise job.driver.trouble
 
 
 def _hand_over(iterator: AsCompleted[ResultT] | None, ended: Driver) -> None:

@@ -79,6 +79,7 @@ class Driver:
         "changed",
         "disconnected_since",
         "error",
+        "has_no_result",
         "on_cancel",
         "postponed",
         "readers",
@@ -116,6 +117,7 @@ class Driver:
         self._ended: list[Callable[[Driver], object]] = []
         self.waiters = 0
         self.readers = 0  # those of them who want the result
+        self.has_no_result = False  # as far as was seen when it was last missing from a list
         self._worried: list[Callable[[Driver], object]] = []
         self._unknown_since: float | None = None
         self._refused_since: float | None = None
@@ -221,6 +223,7 @@ class Driver:
                 self.publish()
             return
         self.snapshot = snapshot
+        self.has_no_result = False
         self.disconnected_since = self._refused_since = self.trouble = None
         unknown = self._unknown_status(snapshot)
         if unknown is not None:
@@ -335,9 +338,10 @@ class Driver:
         It saves asking for the status. The result of a private job can be read
         once, so that one is asked for first.
         """
-        if not (self.readers and self.readers == self.waiters) or self.is_unwanted:
+        only_the_result = self.readers > 0 and self.readers == self.waiters
+        if not only_the_result or self.has_no_result or self.is_unwanted or self.is_private:
             return False
-        if self.state.job is not JobState.LIVE or self.is_private:
+        if self.state.job is not JobState.LIVE:
             return False
         self.start(partial(effects.confirm, self))
         return True

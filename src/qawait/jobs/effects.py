@@ -128,6 +128,7 @@ async def confirm(driver: Driver) -> None:
         if confirmed:
             driver.delivered()
         else:
+            driver.has_no_result = True
             driver.shared.poller.release(driver)
 
 

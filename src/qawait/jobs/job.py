@@ -90,7 +90,7 @@ class Job(Generic[ResultT]):
             AuthError: the service no longer accepts the credentials.
             UnknownStatusError: the service keeps reporting an undocumented status.
         """
-        seconds = _checked(timeout)
+        seconds = checked_timeout(timeout)
         await caller.wait_ended(self.driver, seconds=seconds)
         return self.status
 
@@ -137,7 +137,12 @@ class Job(Generic[ResultT]):
         return await caller.cancel(self.driver)
 
 
-def _checked(timeout: object) -> float:
+def checked_timeout(timeout: object) -> float:
+    """Return a time limit in seconds; `None` is none.
+
+    Raises:
+        ConfigError: it is no number.
+    """
     if timeout is None:
         return math.inf
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):

@@ -82,14 +82,14 @@ def unchanged(record: object, known: Mapping[str, Snapshot]) -> Snapshot | None:
     state = record.get("state")
     if seen is None or type(state) is not dict:
         return None
-    tags = record.get("tags")
+    tags = record.get("tags", ())
     same = (
         state.get("status") == seen.raw_status
         and state.get("reason") == seen.reason
         and state.get("reason_code") == seen.code
         and record.get("estimated_running_time_seconds") == seen.estimated_seconds
         and record.get("session_id") == seen.session_id
-        and type(tags) is list
+        and isinstance(tags, list | tuple)
         and tuple(tags) == seen.tags
         and _usage(_mapping(record.get("usage"))) == seen.usage_seconds
     )
