@@ -72,9 +72,13 @@ async def listen(folder: Path) -> None:
     loop = asyncio.get_running_loop()
     plain = await loop.create_server(Server, "127.0.0.1", 0, backlog=2048)
     encrypted = await loop.create_server(Server, "127.0.0.1", 0, ssl=tls, backlog=2048)
-    ports = [server.sockets[0].getsockname()[1] for server in (plain, encrypted)]
-    print(*ports, flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    await until_closed(plain, encrypted)
+
+
+async def until_closed(*servers: asyncio.Server) -> None:
+    """Print the servers' ports, and serve until the standard input is closed."""
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 def certify(folder: Path) -> None:
@@ -113,10 +117,10 @@ def pinned(number: int) -> Callable[[], None]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[list[str]]:
-    """Run the server on the other processor; give its two origins."""
+def served(folder: Path, script: str = __file__, *arguments: str) -> Iterator[list[str]]:
+    """Run a server on the other processor; give its origins, the second of which has TLS."""
     process = subprocess.Popen(
-        [sys.executable, __file__, str(folder)],
+        [sys.executable, script, str(folder), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -124,9 +128,10 @@ def served(folder: Path) -> Iterator[list[str]]:
     )
     assert process.stdout is not None
     assert process.stdin is not None
-    plain, encrypted = process.stdout.readline().split()
+    ports = process.stdout.readline().split()
+    schemes = ["https" if place == 1 else "http" for place in range(len(ports))]
     try:
-        yield [f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{encrypted}"]
+        yield [f"{s}://127.0.0.1:{port}" for s, port in zip(schemes, ports, strict=True)]
     finally:
         process.stdin.close()
         process.wait()

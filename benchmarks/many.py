@@ -1,0 +1,314 @@
+"""Waiting for many jobs at once: IBM's client, bare loops, qawait and the limit, side by side.
+
+    python benchmarks/many.py [--sizes 1,10,100,1000] [--peers qawait,raw] [--tls] [--delay 0.1]
+
+All wait for the same canned jobs, which end evenly over 4 s from 8 s after the
+start in a random order. The service is a process on the other processor, each
+peer a fresh process. Only the waiting is measured: submits come before it, and
+results after it, in a column of their own. Compare within one table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import resource
+import selectors
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from canned import Control, variables
+from loopback import certify, pinned, served
+from rows import Row, at_most, markdown, number, write
+from waiters import WAITERS, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SIZES = (1, 10, 100, 1000)
+FIRST_SECONDS = 8.0
+SPREAD_SECONDS = 4.0
+LIMIT_SECONDS = 150.0
+IBM = "IBM's client, a thread per job"
+INTERVAL = 0.5
+
+
+# --- one peer, in a process of its own -----------------------------------------------------------
+
+
+class Watched(selectors.DefaultSelector):
+    """A selector that keeps the longest time for which the loop did not come back to it.
+
+    A heartbeat would cost as much as some of the peers: a thousand wake-ups a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: float | None = None
+        self.longest = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Wait, and note how long the loop was away, or how much too late this came back."""
+        came = time.perf_counter()
+        if self.left is not None:
+            self.longest = max(self.longest, came - self.left)
+        ready = super().select(timeout)
+        self.left = time.perf_counter()
+        if not ready and timeout is not None and timeout > 0:
+            self.longest = max(self.longest, self.left - came - timeout)
+        return ready
+
+
+def cpu() -> float:
+    """Return the seconds of processor time used so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def resident() -> int:
+    """Return the KiB of memory this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 1024
+
+
+async def work(name: str, count: int, origin: str, orders: str, folder: str) -> dict[str, Any]:
+    """Return what waiting for so many jobs took."""
+    control = Control(orders)
+    control.ask("forget")
+    tls = ssl.create_default_context(cafile=f"{folder}/cert.pem")
+    waiter = WAITERS[name](origin, tls, control)
+    await waiter.open()
+    gc.collect()
+    before = resident()
+    ids = await waiter.prepare(count)
+    came: dict[str, float] = {}
+    begun: dict[str, float] = {}
+    sizes: list[int] = []
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]  # noqa: SLF001 - ours
+
+    def begin() -> None:
+        sample = threading.Timer(FIRST_SECONDS - 0.5, lambda: sizes.append(resident()))
+        sample.daemon = True
+        sample.start()
+        control.ask("start", after=FIRST_SECONDS, spread=SPREAD_SECONDS)
+        begun.update(cpu=cpu(), at=time.monotonic())
+        selector.longest, selector.left = 0.0, None
+
+    await waiter.wait(ids, begin, lambda job_id: came.update({job_id: time.monotonic()}))
+    spent, stall = cpu() - begun["cpu"], selector.longest
+    report, ends = control.ask("report"), control.ask("ends")
+    errors = len(ids) - len(came)
+    waiter.import_decoder()
+    used = cpu()
+    await waiter.fetch(list(came))
+    fetched = cpu() - used
+    await waiter.close()
+    late = sorted(at - ends[job_id] for job_id, at in came.items())
+    return {
+        "status requests": report["counts"].get("status", 0) / count,
+        "list requests": report["counts"].get("list", 0) / count,
+        "cpu": spent / count * 1e3,
+        "lateness": statistics.fmean(late) if late else None,
+        "p50": statistics.median(late) if late else None,
+        "p99": late[int(len(late) * 0.99)] if late else None,
+        "KiB": (sizes[0] - before) / count if sizes else None,
+        "RSS": sizes[0] / 1024 if sizes else None,
+        "stall": stall * 1e3 if waiter.has_loop else None,
+        "connections": report["connections"],
+        "reopened": report["reopened"],
+        "errors": errors,
+        "result cpu": fetched / max(1, len(came)) * 1e3,
+        "busy": report["busy"],
+    }
+
+
+def worker(arguments: list[str]) -> None:
+    """Measure one peer and print the figures as JSON."""
+    name, count, origin, orders, folder = arguments
+
+    def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(Watched())
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        found = runner.run(work(name, int(count), origin, orders, folder))
+    print(json.dumps(found), flush=True)
+    os._exit(0)  # threads of peers may hang
+
+
+def measure(name: str, count: int, origins: list[str], folder: Path, *, tls: bool) -> Any:
+    """Return what a worker prints; `None` if it takes too long or fails."""
+    origin = origins[1 if tls else 0]
+    arguments = ("worker", name, str(count), origin, origins[2], str(folder))
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, *arguments],
+            stdout=subprocess.PIPE,
+            env=environment(str(folder)) | variables(origin),
+            timeout=LIMIT_SECONDS,
+            check=False,
+            preexec_fn=pinned(0),
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return json.loads(done.stdout) if done.returncode == 0 and done.stdout else None
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "status requests": "per job",
+    "list requests": "per job",
+    "cpu": "ms per job",
+    "lateness": "s",
+    "p50": "s",
+    "p99": "s",
+    "stall": "ms",
+    "KiB": "KiB per job",
+    "RSS": "MiB",
+    "connections": "",
+    "reopened": "",
+    "errors": "",
+    "result cpu": "ms per job",
+    "busy": "of a processor",
+}
+NAMES = {
+    "cpu": "processor time",
+    "lateness": "mean lateness",
+    "p50": "median lateness",
+    "p99": "99 % lateness",
+    "stall": "longest stall of the loop",
+    "KiB": "memory for each job",
+    "RSS": "memory of the process",
+    "connections": "connections",
+    "reopened": "connections opened again",
+    "result cpu": "processor time for a result",
+    "busy": "the service's processor",
+}
+
+Found = dict[str, Any]
+
+
+def polling(found: Found) -> float:
+    """Return the polling requests per job, without the one in which its end is seen."""
+    together: float = found["status requests"] + found["list requests"] - 1
+    return max(0.0, together)
+
+
+def limits(name: str, count: int, delay: float) -> dict[str, float]:
+    """Return what figures of qawait should be at most."""
+    if not name.startswith("qawait") or count not in (1000, 10_000):
+        return {}
+    if count == 10_000:
+        return {"lateness": 0.6 + 2 * delay, "stall": 50, "errors": 0, "KiB": 4, "RSS": 60}
+    late = INTERVAL / 2 + 2 * delay + 0.03
+    fixed = {"cpu": 0.8, "stall": 20, "connections": 33, "reopened": 0, "errors": 0}
+    return {"lateness": late, **fixed}
+
+
+def beside_ibm(name: str, count: int, found: Found, ibm: Found | None) -> Iterator[Row]:
+    """Yield the figures that are aimed at as ratios."""
+    if ibm is None or not name.startswith("qawait"):
+        return
+    aimed = count == 1000
+    fewer = polling(ibm) / max(1e-9, polling(found))
+    less = ibm["cpu"] / found["cpu"]
+    for what, times, least in (
+        ("polling requests, IBM's client ÷ this", fewer, 90),
+        ("processor time, IBM's client ÷ this", less, 15),
+    ):
+        yield Row(
+            name=f"{count:,} jobs: {what}",
+            peer=name,
+            value=times,
+            unit="times",
+            aim=f"≥ {least} times" if aimed else "",
+            holds=times >= least if aimed else None,
+        )
+
+
+def rows_of(name: str, count: int, found: Found | None, delay: float) -> Iterator[Row]:
+    """Yield every figure of one run."""
+    if found is None:
+        yield Row(name=f"{count:,} jobs: processor time", peer=name, value=None)
+        return
+    aimed = limits(name, count, delay)
+    for column, unit in COLUMNS.items():
+        if (value := found[column]) is None:
+            continue
+        aim, holds = at_most(aimed[column], value, unit) if column in aimed else ("", None)
+        title = f"{count:,} jobs: {NAMES.get(column, column)}"
+        yield Row(name=title, peer=name, value=value, unit=unit, aim=aim, holds=holds)
+
+
+def table(count: int, runs: dict[str, Found | None]) -> str:
+    """Return the runs of one size side by side."""
+    lines = [f"\n{count:,} jobs\n", f"| | {' | '.join(COLUMNS)} |", "|---" * 15 + "|"]
+    for name, found in runs.items():
+        cells = (
+            ["not in time"] + [""] * 13
+            if found is None
+            else ["-" if found[c] is None else number(found[c]) for c in COLUMNS]
+        )
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def run(
+    sizes: Sequence[int], peers: Sequence[str], *, tls: bool = False, delay: float = 0.0
+) -> list[Row]:
+    """Measure all peers at all sizes, print the tables and return the rows."""
+    rows: list[Row] = []
+    script = str(Path(__file__).with_name("canned.py"))
+    with tempfile.TemporaryDirectory() as made:
+        certify(Path(made))
+        with served(Path(made), script, str(delay)) as origins:
+            for count in sizes:
+                runs = {name: measure(name, count, origins, Path(made), tls=tls) for name in peers}
+                print(table(count, runs), flush=True)
+                for name, found in runs.items():
+                    rows.extend(rows_of(name, count, found, delay))
+                    if found is not None:
+                        rows.extend(beside_ibm(name, count, found, runs.get(IBM)))
+    return rows
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    parser.add_argument("--peers", default=";".join(WAITERS), help="names, parted by semicolons")
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds until an answer")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, and say which aims hold."""
+    asked = arguments()
+    sizes = [int(size) for size in asked.sizes.split(",")]
+    rows = run(sizes, asked.peers.split(";"), tls=asked.tls, delay=asked.delay)
+    aimed = [row for row in rows if row.aim]
+    print(f"\nAims\n\n{markdown(aimed)}")
+    if asked.json:
+        write(asked.json, rows)
+    if asked.markdown:
+        asked.markdown.write_text(markdown(rows) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["worker"]:
+        worker(sys.argv[2:])
+    else:
+        main()
