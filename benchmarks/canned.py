@@ -16,8 +16,6 @@ import io
 import json
 import math
 import random
-import resource
-import ssl
 import sys
 import time
 import urllib.parse
@@ -29,7 +27,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from loopback import until_closed
+from loopback import server_context, until_closed
+from measuring import cpu
 
 from qawait.emulator.auth import Tokens
 from qawait.emulator.backends import Device
@@ -203,6 +202,7 @@ class Service:
         self.counts: Counter[str] = Counter()
         self.open = self.peak = self.seen = 0
         self.since = (0.0, 0.0)
+        self.last = b""
         device = Device(BACKEND)
         self.fixed = self._fixed(device)
         self.result = result_body()
@@ -265,6 +265,7 @@ class Service:
 
     def _submitted(self, body: bytes) -> bytes:
         self.counts["submit"] += 1
+        self.last = body
         asked = json.loads(body)
         job = self.store.add(asked.get("tags", []), asked.get("program_id", "sampler"))
         return json.dumps({"id": job.id, "backend": BACKEND}).encode()
@@ -288,7 +289,7 @@ class Service:
     def _reset(self) -> None:
         self.counts.clear()
         self.seen = self.peak = self.open
-        self.since = (time.monotonic(), _cpu())
+        self.since = (time.monotonic(), cpu())
 
     def _forget(self) -> None:
         self.store = Store()
@@ -300,16 +301,14 @@ class Service:
             "counts": self.counts,
             "connections": self.seen,
             "reopened": self.seen - self.peak,
-            "busy": (_cpu() - used) / max(1e-9, time.monotonic() - began),
+            "busy": (cpu() - used) / max(1e-9, time.monotonic() - began),
         }
+
+    def _body(self) -> str:
+        return self.last.decode()
 
     def _ends(self) -> dict[str, float]:
         return {job.id: job.ends for job in self.store.ordered if not job.cancelled}
-
-
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 class Connection(asyncio.Protocol):
@@ -385,8 +384,7 @@ def _length(head: bytes) -> int:
 async def listen(folder: Path, delay: float) -> None:
     """Serve HTTP, TLS and the benchmark's orders."""
     service = Service(delay)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    tls = server_context(folder)
     loop = asyncio.get_running_loop()
     made, orders = partial(Connection, service), partial(Orders, service)
     await until_closed(

@@ -1,4 +1,4 @@
-"""The clients that are measured: ours, httpx's, and bare streams as the limit."""
+"""The clients that are measured: ours, httpx's, aiohttp's, and bare streams as the limit."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ class Httpx:
     """A client of httpx as it comes, without time-outs."""
 
     size: int | None = 100
+    http2 = False
 
     def __init__(self, origin: str, tls: ssl.SSLContext) -> None:
         import httpx
@@ -93,6 +94,8 @@ class Httpx:
             base_url=f"{origin}/api/v1",
             verify=tls,
             headers=PLAIN,
+            http1=not self.http2,
+            http2=self.http2,
             timeout=None,  # noqa: S113 - with one, most of 1,000 requests fail
             limits=httpx.Limits(max_connections=self.size, max_keepalive_connections=self.size),
         )
@@ -118,6 +121,46 @@ class Httpx32(Httpx):
     """The same with 32 connections."""
 
     size = 32
+
+
+class Http2(Httpx):
+    """The same as HTTP/2, spoken by h2."""
+
+    http2 = True
+
+
+class Aiohttp:
+    """A session of aiohttp as it comes, without time-outs."""
+
+    def __init__(self, origin: str, tls: ssl.SSLContext) -> None:
+        import aiohttp
+
+        self.base = f"{origin}/api/v1"
+        self.http = aiohttp.ClientSession(
+            headers=PLAIN,
+            timeout=aiohttp.ClientTimeout(total=None),
+            connector=aiohttp.TCPConnector(ssl=tls),
+        )
+
+    async def ask(self) -> object:
+        """Ask for the status of a job."""
+        params = {"exclude_params": "true"}
+        async with self.http.get(f"{self.base}/jobs/{JOB}", params=params) as answer:
+            return await answer.json()
+
+    async def hang(self) -> object:
+        """Ask what is never answered."""
+        async with self.http.get(f"{self.base}/jobs/slow") as answer:
+            return await answer.read()
+
+    async def cancel(self) -> object:
+        """Cancel a job."""
+        async with self.http.post(f"{self.base}/jobs/{JOB}/cancel") as answer:
+            return await answer.read()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.http.close()
 
 
 class Raw:
@@ -177,6 +220,8 @@ class Raw:
 
 CLIENTS: dict[str, Callable[[str, ssl.SSLContext], Client]] = {
     "httpx": Httpx,
+    "httpx, HTTP/2": Http2,
+    "aiohttp": Aiohttp,
     "httpx, 32 connections": Httpx32,
     "qawait": Ours,
     "raw": Raw,

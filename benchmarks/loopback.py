@@ -65,14 +65,49 @@ class Server(asyncio.Protocol):
                 self.transport.write(ANSWER)
 
 
+class Server2(asyncio.Protocol):
+    """Answers each request of HTTP/2 at once, with the same record."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to speak HTTP/2."""
+        from h2.config import H2Configuration
+        from h2.connection import H2Connection
+
+        self.transport = cast("asyncio.Transport", transport)
+        self.speaker = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self.speaker.initiate_connection()
+        self.transport.write(self.speaker.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what is whole; none of these requests has a body."""
+        from h2.events import StreamEnded
+
+        head = [(":status", "200"), ("content-type", "application/json")]
+        for event in self.speaker.receive_data(data):
+            if isinstance(event, StreamEnded):
+                self.speaker.send_headers(event.stream_id, head)
+                self.speaker.send_data(event.stream_id, RECORD, end_stream=True)
+        self.transport.write(self.speaker.data_to_send())
+
+
 async def listen(folder: Path) -> None:
-    """Serve HTTP and TLS, and print both ports."""
+    """Serve HTTP and TLS, then both again as HTTP/2."""
+    loop = asyncio.get_running_loop()
+    await until_closed(
+        *[
+            await loop.create_server(made, "127.0.0.1", 0, ssl=tls, backlog=2048)
+            for made, alpn in ((Server, "http/1.1"), (Server2, "h2"))
+            for tls in (None, server_context(folder, alpn))
+        ]
+    )
+
+
+def server_context(folder: Path, alpn: str = "http/1.1") -> ssl.SSLContext:
+    """Return the TLS of a server with the certificate of this run."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    loop = asyncio.get_running_loop()
-    plain = await loop.create_server(Server, "127.0.0.1", 0, backlog=2048)
-    encrypted = await loop.create_server(Server, "127.0.0.1", 0, ssl=tls, backlog=2048)
-    await until_closed(plain, encrypted)
+    tls.set_alpn_protocols([alpn])
+    return tls
 
 
 async def until_closed(*servers: asyncio.Server) -> None:
@@ -118,7 +153,7 @@ def pinned(number: int) -> Callable[[], None]:
 
 @contextmanager
 def served(folder: Path, script: str = __file__, *arguments: str) -> Iterator[list[str]]:
-    """Run a server on the other processor; give its origins, the second of which has TLS."""
+    """Run a server on the other processor; give its origins, every second of which has TLS."""
     process = subprocess.Popen(
         [sys.executable, script, str(folder), *arguments],
         stdin=subprocess.PIPE,
@@ -129,7 +164,7 @@ def served(folder: Path, script: str = __file__, *arguments: str) -> Iterator[li
     assert process.stdout is not None
     assert process.stdin is not None
     ports = process.stdout.readline().split()
-    schemes = ["https" if place == 1 else "http" for place in range(len(ports))]
+    schemes = [("http", "https")[place % 2] for place in range(len(ports))]
     try:
         yield [f"{s}://127.0.0.1:{port}" for s, port in zip(schemes, ports, strict=True)]
     finally:

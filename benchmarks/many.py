@@ -15,8 +15,6 @@ import asyncio
 import gc
 import json
 import os
-import resource
-import selectors
 import ssl
 import statistics
 import subprocess
@@ -29,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from canned import Control, variables
 from loopback import certify, pinned, served
+from measuring import Watched, cpu, resident
 from rows import Row, at_most, markdown, number, write
 from waiters import WAITERS, environment
 
@@ -44,41 +43,6 @@ INTERVAL = 0.5
 
 
 # --- one peer, in a process of its own -----------------------------------------------------------
-
-
-class Watched(selectors.DefaultSelector):
-    """A selector that keeps the longest time for which the loop did not come back to it.
-
-    A heartbeat would cost as much as some of the peers: a thousand wake-ups a second.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left: float | None = None
-        self.longest = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        """Wait, and note how long the loop was away, or how much too late this came back."""
-        came = time.perf_counter()
-        if self.left is not None:
-            self.longest = max(self.longest, came - self.left)
-        ready = super().select(timeout)
-        self.left = time.perf_counter()
-        if not ready and timeout is not None and timeout > 0:
-            self.longest = max(self.longest, self.left - came - timeout)
-        return ready
-
-
-def cpu() -> float:
-    """Return the seconds of processor time used so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def resident() -> int:
-    """Return the KiB of memory this process has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() // 1024
 
 
 async def work(name: str, count: int, origin: str, orders: str, folder: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What one status query costs, and how fast cancels leave: ours, httpx's and bare streams.
+"""What one status query costs, and how fast cancels leave: ours, httpx's, aiohttp's, raw.
 
 Run it with `python benchmarks/transport.py`. A small server answers on the other
 processor; each client has a process of its own. Ratios are within this run.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import ssl
 import statistics
 import subprocess
@@ -23,23 +22,22 @@ import anyio.lowlevel
 from anyio.streams.tls import TLSStream
 from clients import CLIENTS
 from loopback import certify, pinned, served
+from measuring import cpu
+from rows import Row, at_most, markdown, number
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from clients import Client
 
 CONCURRENT = (1, 8, 32, 256, 1000)
 SECONDS = 0.6
+HTTP2 = "httpx, HTTP/2"
+AIMS = {"http, trio": 145.0, "https, trio": 145.0}
+"""Microseconds of a processor for a status query, 200 elsewhere."""
 
 
 # --- measuring ---------------------------------------------------------------------------------
-
-
-def cpu() -> float:
-    """Return the seconds of processor time used so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 async def polls(client: Client, concurrent: int) -> dict[str, float]:
@@ -165,8 +163,8 @@ async def work(name: str, origin: str, what: str, folder: str) -> None:
     if what == "cancels":
         found = await cancels(client, origin, tls)
     else:
-        for concurrent in CONCURRENT:
-            found[str(concurrent)] = await polls(client, concurrent)
+        for concurrent in what.split(","):
+            found[concurrent] = await polls(client, int(concurrent))
     await client.aclose()
     print(json.dumps(found), flush=True)
 
@@ -191,67 +189,115 @@ def measure(name: str, loop: str, origin: str, what: str, folder: Path) -> dict[
     return found
 
 
-# --- the tables --------------------------------------------------------------------------------
+# --- rows and tables ---------------------------------------------------------------------------
 
-RUNS = [
-    (loop, name)
-    for loop in ("asyncio", "trio", "uvloop")
-    for name in ("httpx", "qawait", "raw")
-    if (loop, name) != ("uvloop", "httpx")
-]
+RUNS = {
+    "asyncio": ("httpx", HTTP2, "aiohttp", "qawait", "raw"),
+    "trio": ("httpx", "qawait", "raw"),
+    "uvloop": ("aiohttp", "qawait", "raw"),
+}
+CANCELLED = {
+    "idle": "of an idle task",
+    "polling": "of a task whose poll is in flight",
+    "many": "of 1,000 tasks at once: the last",
+}
 
 
-def show_polls(origins: list[str], folder: Path) -> None:
-    """Print what a status query costs."""
+def origin_for(name: str, origins: list[str], place: int) -> str:
+    """Return where a client finds the server: HTTP/2 has ports of its own."""
+    return origins[place + 2 if name == HTTP2 else place]
+
+
+def poll_rows(
+    origins: list[str], folder: Path, loops: Iterable[str], concurrent: Sequence[int]
+) -> list[Row]:
+    """Print what a status query costs, and return it as rows."""
+    what = ",".join(map(str, concurrent))
     print("CPU µs per status query (wall p50 / p99 in ms) at so many concurrent ones\n")
-    print("| scheme | loop | client |", *(f"{n} |" for n in CONCURRENT), "1000 ÷ 8 | 32: ratios |")
-    print("|---" * (5 + len(CONCURRENT)) + "|")
-    for origin in origins:
-        costs: dict[tuple[str, str], float] = {}
-        for loop, name in RUNS:
-            found = measure(name, loop, origin, "polls", folder)
-            cells = [
-                f"{at['cpu']:.0f} ({at['p50']:.2g} / {at['p99']:.2g})" for at in found.values()
-            ]
-            costs[loop, name] = found["32"]["cpu"]
-            slope = found["1000"]["cpu"] / found["8"]["cpu"]
-            beside = ""
-            if name != "httpx" and (loop, "httpx") in costs:
-                beside = f"{costs[loop, name] / costs[loop, 'httpx']:.3f} of httpx"
-            row = (origin.partition(":")[0], loop, name, *cells, f"{slope:.2f}", beside)
-            print(f"| {' | '.join(row)} |", flush=True)
-            if name == "raw":
-                ratio = costs[loop, "qawait"] / costs[loop, "raw"]
-                print(f"| | {loop} | qawait ÷ raw" + " |" * 7 + f" {ratio:.1f} |")
+    print("| scheme | loop | client |", *(f"{n} |" for n in concurrent))
+    print("|---" * (3 + len(concurrent)) + "|")
+    rows: list[Row] = []
+    for place, scheme in enumerate(("http", "https")):
+        for loop in loops:
+            found: dict[str, dict[str, dict[str, float]]] = {}
+            for name in RUNS[loop]:
+                origin = origin_for(name, origins, place)
+                found[name] = measure(name, loop, origin, what, folder)
+                cells = (
+                    f"{at['cpu']:.0f} ({at['p50']:.2g} / {at['p99']:.2g})"
+                    for at in found[name].values()
+                )
+                print(f"| {scheme} | {loop} | {name} | {' | '.join(cells)} |", flush=True)
+            for count in concurrent:
+                rows += poll_rows_at(f"{scheme}, {loop}", count, found)
+    return rows
 
 
-def show_cancels(origins: list[str], folder: Path) -> None:
-    """Print how long cancels take to arrive."""
+def poll_rows_at(
+    where: str, count: int, found: dict[str, dict[str, dict[str, float]]]
+) -> Iterator[Row]:
+    """Yield the rows of one load; the ratios are to what nobody can go below."""
+    least = found["raw"][str(count)]["cpu"]
+    for name, at in found.items():
+        spent = at[str(count)]["cpu"]
+        aim, holds = ("", None)
+        if name == "qawait" and count <= 32:
+            aim, holds = at_most(AIMS.get(where, 200), spent, "µs")
+        yield Row(
+            name=f"status query, {count:,} at a time ({where})",
+            peer=name,
+            value=spent,
+            unit="µs of a processor",
+            ratio=f"{number(spent / least)} of raw, {number(spent - least)} µs above it",
+            aim=aim,
+            holds=holds,
+        )
+
+
+def cancel_rows(origins: list[str], folder: Path, loops: Iterable[str]) -> list[Row]:
+    """Print how long cancels take to arrive, and return it as rows."""
     print("\nms until the service has the cancel\n")
     print("| scheme | loop | client | idle task | poll in flight | 1,000 at once: the last |")
     print("|---|---|---|---|---|---|")
-    for origin in origins:
-        for loop in ("asyncio", "trio"):
+    rows = []
+    for origin in origins[:2]:
+        scheme = origin.partition(":")[0]
+        for loop in loops:
             for name in ("httpx, 32 connections", "qawait", "raw"):
                 found = measure(name, loop, origin, "cancels", folder)
-                cells = (f"{found[key]:.2f}" for key in ("idle", "polling", "many"))
-                row = (origin.partition(":")[0], loop, name, *cells)
-                print(f"| {' | '.join(row)} |", flush=True)
+                cells = (f"{found[key]:.2f}" for key in CANCELLED)
+                print(f"| {scheme} | {loop} | {name} | {' | '.join(cells)} |", flush=True)
+                rows += [
+                    Row(
+                        name=f"cancel {what} ({scheme}, {loop})",
+                        peer=name,
+                        value=found[key],
+                        unit="ms",
+                    )
+                    for key, what in CANCELLED.items()
+                ]
+    return rows
 
 
-def main(arguments: list[str]) -> None:
-    """Print the tables, or be one of the processes that make them."""
-    match arguments:
-        case ["worker", name, loop, origin, what, folder]:
-            worker(name, loop, origin, what, folder)
-        case _:
-            with tempfile.TemporaryDirectory() as made:
-                root = Path(made)
-                certify(root)
-                with served(root) as origins:
-                    show_polls(origins, root)
-                    show_cancels(origins, root)
+def run(
+    concurrent: Sequence[int] = CONCURRENT,
+    poll_loops: Iterable[str] = tuple(RUNS),
+    cancel_loops: Iterable[str] = ("asyncio", "trio"),
+) -> list[Row]:
+    """Measure, print the tables and return the rows."""
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        certify(root)
+        with served(root) as origins:
+            return [
+                *poll_rows(origins, root, poll_loops, concurrent),
+                *cancel_rows(origins, root, cancel_loops),
+            ]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    match sys.argv[1:]:
+        case ["worker", *arguments]:
+            worker(*arguments)
+        case _:
+            print(markdown(run()))

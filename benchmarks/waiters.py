@@ -262,6 +262,40 @@ class Aiohttp(Loop):
 # --- the limit -----------------------------------------------------------------------------------
 
 
+class Streams:
+    """HTTP on bare streams, nothing checked, 32 connections at most."""
+
+    def __init__(self, origin: str, tls: ssl.SSLContext | None) -> None:
+        self.port = int(origin.rpartition(":")[2])
+        self.tls = tls
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.slots = asyncio.Semaphore(32)
+        lines = (*(f"{name}: {value}" for name, value in HEADERS.items()), "Host: 127.0.0.1")
+        self.head = "\r\n".join(("", *lines, "Content-Length: "))
+
+    async def send(self, method: str, path: str, body: bytes = b"") -> Any:
+        """Return the JSON of the answer."""
+        request = f"{method} /api/v1{path} HTTP/1.1{self.head}{len(body)}\r\n\r\n".encode()
+        async with self.slots:
+            connection = self.idle.pop() if self.idle else await self._connected()
+            reader, writer = connection
+            writer.write(request + body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            answer = await reader.readexactly(int(head[head.rindex(b"Length:") + 7 :]))
+            self.idle.append(connection)
+        return json.loads(answer)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for _, writer in self.idle:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
 class Raw(Loop):
     """One list poller on bare streams, nothing checked: the limit.
 
@@ -271,26 +305,12 @@ class Raw(Loop):
 
     async def open(self) -> None:
         """Open the first connection."""
-        self.port = int(self.origin.rpartition(":")[2])
-        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self.slots = asyncio.Semaphore(32)
-        lines = (*(f"{name}: {value}" for name, value in HEADERS.items()), "Host: 127.0.0.1")
-        self.head = "\r\n".join(("", *lines, "", ""))
+        self.streams = Streams(self.origin, self.tls)
         await self.get("/backends")
 
     async def get(self, path: str) -> Any:
         """Return the JSON of a path."""
-        async with self.slots:
-            connection = self.idle.pop() if self.idle else await self._connected()
-            reader, writer = connection
-            writer.write(f"GET /api/v1{path} HTTP/1.1{self.head}".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            body = await reader.readexactly(int(head[head.rindex(b"Length:") + 7 :]))
-            self.idle.append(connection)
-        return json.loads(body)
-
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
+        return await self.streams.send("GET", path)
 
     async def wait(
         self, ids: list[str], begin: Callable[[], None], seen: Callable[[str], None]
@@ -328,10 +348,7 @@ class Raw(Loop):
 
     async def close(self) -> None:
         """Close the connections."""
-        for _, writer in self.idle:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+        await self.streams.close()
 
 
 # --- qawait --------------------------------------------------------------------------------------
