@@ -88,6 +88,7 @@ class Client(Runner):
         self._protection: Protection | None = None
         self._backends = Backends(service, self._calls)
         self._owned: set[Driver] = set()
+        self._disown = self._owned.discard  # one for all jobs
         self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
         self._is_closing = False
 
@@ -417,7 +418,7 @@ class Client(Runner):
 
     def _own(self, driver: Driver) -> None:
         self._owned.add(driver)
-        driver.on_end(self._owned.discard)
+        driver.on_end(self._disown)
 
     def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
         known = self._by_id.get(snapshot.job_id)

@@ -79,6 +79,8 @@ LIST_PAGE: Final = 200
 """Jobs in one page of a listing, the most the service gives."""
 SURVEY_WINDOW: Final = 190
 """Known jobs in one window of a survey: a page, with room for a few that came meanwhile."""
+SNAPSHOTS_REMEMBERED: Final = 40_000
+"""Jobs of which it is kept what a list last said, so that most records need not be read (4 MiB)."""
 ENDED_REMEMBERED: Final = 20_000
 """Ended jobs whose time of creation is kept, to know how many pages a list of them has (1 MiB)."""
 CONFIRMED_PER_PAGE: Final = 4

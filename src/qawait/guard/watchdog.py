@@ -10,6 +10,7 @@ import anyio
 
 from qawait import limits
 from qawait.errors import GuardianError
+from qawait.jobs.mending import rescue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,7 +57,7 @@ class Watchdog:
             passed = anyio.current_time() - monotonic
             self._notice_pauses(passed, self._wall_clock() - wall)
             for driver in list(self._drivers()):
-                if driver.rescue():
+                if rescue(driver):
                     _log.warning("job %s was not being driven any more; it is again", driver.name)
 
     def _notice_pauses(self, passed: float, wall_passed: float) -> None:

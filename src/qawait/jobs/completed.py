@@ -6,6 +6,7 @@ import math
 import weakref
 from collections import deque
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
@@ -38,6 +39,8 @@ class AsCompleted(Generic[ResultT]):
         self._ready: deque[Job[ResultT]] = deque()
         self._arrived = Signal()
         self._pending: dict[Driver, Job[ResultT]] = {}
+        # weakly: a driver lives as long as the client, this iterator only as its loop
+        self._hand_over = partial(_hand_over, weakref.ref(self))
         for job in jobs:
             self.add(job)
 
@@ -48,11 +51,9 @@ class AsCompleted(Generic[ResultT]):
             return
         self._pending[driver] = job
         driver.waiters += 1
-        # weakly: the driver lives as long as the client, this iterator only as its loop
-        iterator = weakref.ref(self)
         driver.follow()
-        driver.on_end(lambda ended: _hand_over(iterator(), ended))
-        driver.on_trouble(lambda worried: _hand_over(iterator(), worried))
+        driver.on_end(self._hand_over)
+        driver.on_trouble(self._hand_over)
 
     def __aiter__(self) -> Self:
         return self
@@ -145,6 +146,7 @@ def _check_ended(job: Job[Any]) -> None:
         raise job.driver.trouble
 
 
-def _hand_over(iterator: AsCompleted[ResultT] | None, ended: Driver) -> None:
+def _hand_over(reference: weakref.ref[AsCompleted[ResultT]], ended: Driver) -> None:
+    iterator = reference()
     if iterator is not None:
         iterator._end(ended)  # noqa: SLF001 - its other half

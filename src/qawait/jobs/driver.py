@@ -11,22 +11,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from qawait import limits
 from qawait.errors import (
-    AuthError,
     ConfigError,
-    DeadlineExceededError,
     JobCancelledError,
     QawaitError,
-    RejectedError,
-    UnknownOutcomeError,
-    UnknownStatusError,
 )
-from qawait.jobs import effects
+from qawait.jobs import effects, mending, sightings
 from qawait.jobs.fetching import Fetch
 from qawait.jobs.lifecycle import (
     CancelState,
@@ -38,7 +32,6 @@ from qawait.jobs.lifecycle import (
     step,
 )
 from qawait.jobs.outcome import failure, stage_of
-from qawait.jobs.retry import is_transient
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import Signal
 from qawait.types import JobStatus, Snapshot, Stage, Update
@@ -51,14 +44,6 @@ if TYPE_CHECKING:
     from qawait.types import OnCancel, SubmitRequest
 
 _log = logging.getLogger("qawait.driver")
-_NOT_FOUND: Final = 404
-
-_CALM = frozenset({CancelState.NONE, CancelState.SENT, CancelState.ACKED, CancelState.MOOT})
-_SIGHTING = {
-    JobStatus.DONE: Event.SEEN_DONE,
-    JobStatus.ERROR: Event.SEEN_ERROR,
-    JobStatus.CANCELLED: Event.SEEN_CANCELLED,
-}
 
 
 class Driver:
@@ -66,31 +51,32 @@ class Driver:
 
     __slots__ = (
         "__weakref__",
-        "_began",
         "_delivers",
         "_ended",
         "_fetch",
-        "_follows",
-        "_refused_since",
-        "_unknown_since",
-        "_working",
+        "_told",
+        "_updates",
         "_worried",
         "attempts",
+        "began",
         "changed",
         "disconnected_since",
         "error",
         "has_no_result",
+        "is_followed",
         "on_cancel",
         "postponed",
         "readers",
+        "refused_since",
         "request",
         "shared",
         "snapshot",
         "state",
         "submission",
         "trouble",
-        "updates",
+        "unknown_since",
         "waiters",
+        "working",
     )
 
     def __init__(
@@ -105,28 +91,28 @@ class Driver:
         self.on_cancel = on_cancel
         self.state = State()
         self.snapshot: Snapshot | None = None
-        self.updates = UpdateStream()
+        self._updates: UpdateStream | None = None  # made for the first who wants to know
+        self._told: tuple[Stage, float] | None = None
         self.attempts = 0
         self.error: QawaitError | None = None  # why there is no job, or none to be seen
         self.trouble: QawaitError | None = None  # why waiting makes no sense at the moment
         self.disconnected_since: float | None = None
         self.shared = shared
-        self._follows = request is not None  # asks for the status without being waited for
+        self.is_followed = request is not None  # asks for the status without being waited for
         self._delivers = delivers  # fetches the result as soon as there is one
         self.changed = Signal()
-        self._ended: list[Callable[[Driver], object]] = []
+        self._ended: tuple[Callable[[Driver], object], ...] = ()
         self.waiters = 0
         self.readers = 0  # those of them who want the result
         self.has_no_result = False  # as far as was seen when it was last missing from a list
-        self._worried: list[Callable[[Driver], object]] = []
-        self._unknown_since: float | None = None
-        self._refused_since: float | None = None
+        self._worried: tuple[Callable[[Driver], object], ...] = ()
+        self.unknown_since: float | None = None
+        self.refused_since: float | None = None
         self.postponed = 0  # cancels that certainly had no effect
-        self._began = 0.0  # when the last of them was started
-        self._working = 0  # tasks under way on behalf of this job
+        self.began = 0.0  # when the last of them was started
+        self.working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
         self.submission: Submission | None = None
-        shared.drivers.add(self)
 
     def __repr__(self) -> str:
         state = self.state
@@ -183,6 +169,7 @@ class Driver:
 
     def submit(self) -> None:
         """Begin to submit the job."""
+        self.shared.live.add(self)
         self.apply(Event.SUBMIT)
         self.publish()
 
@@ -193,8 +180,10 @@ class Driver:
 
     def follow(self) -> None:
         """Ask for the status from now on: somebody wants to know."""
-        if not self._follows:
-            self._follows = True
+        if not self.is_followed:
+            self.is_followed = True
+            if not self.is_ended:
+                self.shared.live.add(self)
             if self.state.job is JobState.LIVE:
                 self.shared.poller.watch(self)
 
@@ -214,123 +203,43 @@ class Driver:
 
     def seen(self, snapshot: Snapshot) -> None:
         """Take note of what the service said about the job."""
-        if self.is_ended:
-            return
-        self.attempts += 1
-        if self._is_old_news(snapshot):
-            self.snapshot = snapshot
-            if self.updates.is_watched:
-                self.publish()
-            return
-        self.snapshot = snapshot
-        self.has_no_result = False
-        self.disconnected_since = self._refused_since = self.trouble = None
-        unknown = self._unknown_status(snapshot)
-        if unknown is not None:
-            self.worry(unknown)
-        event = _SIGHTING.get(snapshot.status or JobStatus.QUEUED, Event.SEEN_LIVE)
-        self.apply(event, job_id=snapshot.job_id, status=snapshot.status)
-        self.publish()
-
-    def delivered(self) -> None:
-        """Take note that the job's result has come, so that it is DONE."""
-        done = JobStatus.DONE
-        seen = self.snapshot or Snapshot(job_id=self.job_id, status=done, raw_status=done)
-        self.seen(replace(seen, status=done, raw_status=done))
-
-    def _is_old_news(self, snapshot: Snapshot) -> bool:
-        """Whether nothing has changed: by far the most frequent answer, so by far the cheapest."""
-        return (
-            snapshot.status is self.state.status
-            and self.state.job is JobState.LIVE
-            and self.state.cancel in _CALM
-            and self.trouble is None
-            and self.disconnected_since is self._refused_since is self._unknown_since is None
-        )
+        if not self.is_ended:
+            sightings.seen(self, snapshot)
 
     def missed(self, error: QawaitError) -> None:
         """Take note that the service could not be asked; the job is as it was."""
-        if self.is_ended:
-            return
-        self.attempts += 1
-        self.named(error)
-        if isinstance(error, RejectedError) and not is_transient(error):
-            if not isinstance(error, AuthError) and not self._is_refused_again():
-                return
-            if error.status == _NOT_FOUND:
-                self.end_without_job(Event.GONE, error)
-                return
-            self.worry(error)
-        elif self.disconnected_since is None:
-            self.disconnected_since = self.shared.wall_clock()
-        self.publish()
-
-    def _is_refused_again(self) -> bool:
-        """Whether this is not the first refusal: a new job may not be known everywhere yet."""
-        now = anyio.current_time()
-        if self._refused_since is None:
-            self._refused_since = now
-        return now - self._refused_since >= limits.LOOKUP_SPACING_SECONDS
+        if not self.is_ended:
+            sightings.missed(self, error)
 
     def worry(self, error: QawaitError) -> None:
         """Tell whoever waits that waiting makes no sense at the moment; the job is as it was."""
         self.trouble = self.named(error)
         self.changed.set()
-        for listener in tuple(self._worried):
+        for listener in self._worried:
             listener(self)
 
     def on_trouble(self, listener: Callable[[Driver], object]) -> None:
         """Call `listener` whenever waiting makes no sense; at once if it makes none now."""
-        self._worried.append(listener)
+        self._worried += (listener,)
         if self.trouble is not None:
             listener(self)
 
     def let_go(self) -> None:
         """Tell whoever waits that the client is closed; the job is as it was."""
-        self.updates.close()
+        if self._updates is not None:
+            self._updates.close()
         if self.is_ended:
             return
         closed = "the client was closed before the job had ended: attach to it with another one"
         self.worry(ConfigError(closed))
         self._tell_ended()
 
-    def rescue(self) -> bool:
-        """Set the job going again if no task is at work where one has to be.
-
-        A task of ours ends early only when somebody cancels it from outside. What
-        it was doing then counts as a request whose answer was lost. One that is at
-        work for longer than all its limits together is hung: waiters are told.
-        """
-        if self.is_ended:
-            return False
-        if self._working > 0:
-            return self._is_overdue()
-        state = self.state
-        if state.job is JobState.SUBMITTING:
-            self.error = self.named(UnknownOutcomeError("the submit was cut short"))
-            self.apply(Event.ANSWER_LOST)
-        elif state.job is JobState.UNKNOWN:
-            self._carry_out(Effect.LOOK_UP)
-        elif state.cancel is CancelState.SENT:
-            self.apply(Event.CANCEL_LOST)
-        else:
-            return self._follows and self.shared.poller.adopt(self)
-        return True
-
-    def _is_overdue(self) -> bool:
-        seconds = anyio.current_time() - self._began
-        if seconds < limits.DRIVE_SECONDS or self.trouble is not None:
-            return False
-        message = f"qawait has been at work on the job for {seconds:.0f} s without a change"
-        self.worry(DeadlineExceededError(message))
-        return True
-
     def on_end(self, listener: Callable[[Driver], object]) -> None:
         """Call `listener` once when the job has ended; at once if it has."""
         if self.is_ended:
             listener(self)
         else:
-            self._ended.append(listener)
+            self._ended += (listener,)
 
     def confirm(self) -> bool:
         """Fetch the result of a job that has probably ended, where only that is waited for.
@@ -408,11 +317,12 @@ class Driver:
         if _matters(before) != _matters(self.state):
             self.shared.keeper.note(self)
         for effect in asked:
-            self._carry_out(effect)
+            self.carry_out(effect)
         if self.state != before or self.trouble is not None:
             self.changed.set()
 
-    def _carry_out(self, effect: Effect) -> None:
+    def carry_out(self, effect: Effect) -> None:
+        """Do what the job's state asks for."""
         match effect:
             case Effect.SUBMIT:
                 self.start(partial(effects.submit, self, self._own_request))
@@ -420,7 +330,7 @@ class Driver:
                 self.start(partial(effects.look_up, self, self._own_request))
             case Effect.CANCEL:
                 self.start(partial(effects.cancel, self))
-            case Effect.WATCH if self._follows:
+            case Effect.WATCH if self.is_followed:
                 self.shared.poller.watch(self)
             case Effect.QUERY:
                 self.shared.poller.hurry(self)
@@ -438,8 +348,8 @@ class Driver:
         self._tell_ended()
 
     def _tell_ended(self) -> None:
-        self._worried.clear()
-        listeners, self._ended = self._ended, []
+        self._worried = ()
+        listeners, self._ended = self._ended, ()
         for listener in listeners:
             listener(self)
 
@@ -455,43 +365,52 @@ class Driver:
 
     def tell(self, stage: Stage) -> None:
         """Tell the readers of updates that the job is in this stage."""
+        if stage.is_final:
+            self.shared.live.discard(self)
+        self._told = (stage, self.shared.wall_clock())
+        if self._updates is not None:
+            self._updates.publish(self._update(*self._told))
+
+    @property
+    def updates(self) -> UpdateStream:
+        """The job's updates, of which the latest is there already."""
+        if self._updates is None:
+            self._updates = UpdateStream()
+            if self._told is not None:
+                self._updates.publish(self._update(*self._told))
+            if not self.shared.host.is_running:
+                self._updates.close()
+        return self._updates
+
+    def _update(self, stage: Stage, time: float) -> Update:
         seen = self.snapshot
         reason = seen.reason if seen else None
-        self.updates.publish(
-            Update(
-                stage=stage,
-                time=self.shared.wall_clock(),
-                attempt=self.attempts,
-                job_id=self.state.job_id,
-                raw_status=seen.raw_status if seen else None,
-                reason=reason or (self.error.message if self.error else None),
-                estimated_seconds=seen.estimated_seconds if seen else None,
-                disconnected_since=self.disconnected_since,
-            )
+        return Update(
+            stage=stage,
+            time=time,
+            attempt=self.attempts,
+            job_id=self.state.job_id,
+            raw_status=seen.raw_status if seen else None,
+            reason=reason or (self.error.message if self.error else None),
+            estimated_seconds=seen.estimated_seconds if seen else None,
+            disconnected_since=self.disconnected_since,
         )
 
-    def _unknown_status(self, snapshot: Snapshot) -> QawaitError | None:
-        if snapshot.status is not None:
-            self._unknown_since = None
-            return None
-        now = anyio.current_time()
-        if self._unknown_since is None:
-            self._unknown_since = now
-        if now - self._unknown_since < limits.UNKNOWN_STATUS_SECONDS:
-            return None
-        message = f"the service reports the undocumented status {snapshot.raw_status!r}"
-        return UnknownStatusError(message, raw=snapshot.raw_status, job_id=self.job_id)
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody would notice an update now."""
+        return self._updates is not None and self._updates.is_watched
 
     # --- tasks of the client's host, and what they bring ------------------------------------------
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` as a task of the client; an error of ours reaches every waiter."""
-        self._working += 1
-        self._began = anyio.current_time()
+        self.working += 1
+        self.began = anyio.current_time()
         try:
             self.shared.host.start_soon(lambda: self._guarded(work))
         except BaseException:  # a second Ctrl-C can strike here; `rescue` makes good
-            self._working -= 1
+            self.working -= 1
             raise
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -499,28 +418,9 @@ class Driver:
             await work()
         except Exception as bug:  # noqa: BLE001 - ours, whatever it is: waiters must learn of it
             _log.exception("driving job %s failed", self.name)
-            self._break(bug)
+            mending.broken(self, bug)
         finally:
-            self._working -= 1
-
-    def _break(self, bug: Exception) -> None:
-        """Tell every waiter of an error of ours, and leave no job behind it."""
-        trouble = self.named(QawaitError("qawait failed while it drove the job"))
-        trouble.__cause__ = bug
-        if self.state.job is JobState.SUBMITTING:
-            self.error = trouble
-            self.apply(Event.ANSWER_LOST)
-        elif self.state.job is JobState.UNKNOWN:
-            self.end_without_job(Event.GONE, trouble)
-        elif self.state.job is JobState.LIVE:
-            self._break_live(trouble)
-
-    def _break_live(self, trouble: QawaitError) -> None:
-        if self.state.cancel is CancelState.SENT:
-            self.apply(Event.CANCEL_LOST)
-        elif self.on_cancel == "cancel":
-            self.want_cancel()
-        self.worry(trouble)
+            self.working -= 1
 
     def absent(self) -> None:
         """Take note that the submit certainly made no job."""
@@ -532,6 +432,10 @@ class Driver:
         """Take note of the id that the service has given the job."""
         self.error = None
         self.apply(event, job_id=job_id)
+        self.submission = None
+        if self.request is not None:
+            # thousands of jobs may wait for hours, and their circuits are with the service now
+            self.request = replace(self.request, params=b"")
         self.publish()
 
     def end_without_job(self, event: Event, error: QawaitError | None) -> None:

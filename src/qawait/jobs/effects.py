@@ -21,7 +21,7 @@ from qawait.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from qawait.jobs import submitting
+from qawait.jobs import sightings, submitting
 from qawait.jobs.lifecycle import Event
 from qawait.jobs.retry import backoff
 from qawait.jobs.service import CancelReply
@@ -126,7 +126,7 @@ async def confirm(driver: Driver) -> None:
         _log.debug("job %s is not confirmed: %s", driver.name, type(error).__name__)
     finally:
         if confirmed:
-            driver.delivered()
+            sightings.delivered(driver)
         else:
             driver.has_no_result = True
             driver.shared.poller.release(driver)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from qawait.jobs.keeper import NoKeeper
 
@@ -30,11 +29,11 @@ class Shared:
     calls: Calls
     keeper: Keeper = field(default_factory=NoKeeper)
     wall_clock: Callable[[], float] = time.time
-    drivers: WeakSet[Driver] = field(default_factory=WeakSet, init=False)
+    live: set[Driver] = field(default_factory=set, init=False)  # those that somebody waits for
 
     def __post_init__(self) -> None:
         self.host.when_stopped(self._let_go)
 
     def _let_go(self) -> None:
-        for driver in tuple(self.drivers):
+        for driver in tuple(self.live):
             driver.let_go()

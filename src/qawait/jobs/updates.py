@@ -29,16 +29,16 @@ class UpdateStream:
         self.version = 0
         self.is_closed = False
         self.changed = Signal()
-        self._listeners: list[Callable[[Update], object]] = []
+        self._listeners: tuple[Callable[[Update], object], ...] = ()
 
     def listen(self, listener: Callable[[Update], object]) -> None:
         """Call `listener` with every update from now on; its errors are logged by type."""
-        self._listeners.append(listener)
+        self._listeners += (listener,)
 
     def close(self) -> None:
         """End every reader's loop: there will be no more updates."""
         self.is_closed = True
-        self._listeners.clear()
+        self._listeners = ()
         self.changed.set()
 
     @property
@@ -50,10 +50,10 @@ class UpdateStream:
         """Make `update` the latest, and tell everyone."""
         self.latest = update
         self.version += 1
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             _tell(listener, update)
         if update.stage.is_final:
-            self._listeners.clear()
+            self._listeners = ()
         self.changed.set()
 
 

@@ -7,6 +7,7 @@ service sent before it: only `id` and a status are required here.
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,14 +55,14 @@ def snapshot(record: object, request: Request) -> Snapshot:
     return Snapshot(
         job_id=record["id"],
         status=JobStatus.ERROR if too_long else status,
-        raw_status=raw,
+        raw_status=sys.intern(raw),  # most jobs say the same: kept once for all
         reason=_word(state.get("reason")),
         code=code,
         solution=_word(state.get("reason_solution", state.get("reasonSolution"))),
         ran_too_long=too_long,
-        backend=_word(record.get("backend")),
-        session_id=_word(record.get("session_id")),
-        program=_word(_mapping(record.get("program")).get("id")),
+        backend=_shared_word(record.get("backend")),
+        session_id=_shared_word(record.get("session_id")),
+        program=_shared_word(_mapping(record.get("program")).get("id")),
         created=timestamp(record.get("created")),
         tags=_words(record.get("tags")),
         private=record.get("private") is True,
@@ -125,8 +126,15 @@ def _word(value: object) -> str | None:
     return text or None
 
 
+def _shared_word(value: object) -> str | None:
+    word = _word(value)
+    return None if word is None else sys.intern(word)
+
+
 def _words(value: object) -> tuple[str, ...]:
-    return tuple(tag for tag in value if isinstance(tag, str)) if isinstance(value, list) else ()
+    if not isinstance(value, list):
+        return ()
+    return tuple(tag for tag in value if isinstance(tag, str))
 
 
 def _integer(value: object) -> int | None:
