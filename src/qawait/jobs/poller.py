@@ -28,6 +28,8 @@ from qawait.jobs.watching import Calendar, Listed, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from anyio.abc import TaskGroup
+
     from qawait.jobs.service import Service
     from qawait.jobs.survey import Window
     from qawait.jobs.watching import Watcher
@@ -130,11 +132,14 @@ class Poller:
         async with anyio.create_task_group() as queries:
             while True:
                 await self._until_due()
-                together, alone = self._divided(self._take_due())
-                for watch in alone:
-                    queries.start_soon(self._ask, watch, asking)
-                for listed, watches in together.items():
-                    queries.start_soon(self._survey, listed, watches, asking)
+                self._ask_due(queries, asking)
+
+    def _ask_due(self, queries: TaskGroup, asking: anyio.CapacityLimiter) -> None:
+        together, alone = self._divided(self._take_due())
+        for watch in alone:
+            queries.start_soon(self._ask, watch, asking)
+        for listed, watches in together.items():
+            queries.start_soon(self._survey, listed, watches, asking)
 
     def _begin_anew(self) -> None:
         """Forget what an earlier run had under way."""
