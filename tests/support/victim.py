@@ -10,11 +10,13 @@ import asyncio
 import ctypes
 import gc
 import os
+import signal
 import sys
 import time
 from typing import Any
 
 import qawait
+import qawait.sync
 
 FLIP = 'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; x $0; c[0] = measure $0;'
 PARAMS: dict[str, Any] = {"pubs": [[FLIP, None, 1]], "options": {}, "version": 2}
@@ -80,6 +82,22 @@ def close_the_loop(jobs: int) -> None:
     time.sleep(20)
 
 
+def block(jobs: int, how: str) -> None:
+    """Wait for jobs in the main thread, without a loop; afterwards say what was raised."""
+    with qawait.sync.connect() as client:
+        submitted = [
+            client.submit_program("sampler", PARAMS, backend="ibm_manila") for _ in range(jobs)
+        ]
+        print(*[job.id for job in submitted], flush=True)
+        if how == "blocked-open":
+            os.kill(os.getpid(), signal.SIGINT)
+        try:
+            submitted[0].result()
+        except KeyboardInterrupt as stopped:
+            print(*getattr(stopped, "__notes__", []), flush=True)
+            raise
+
+
 def main() -> None:
     """Run in the manner that the command line names."""
     how, jobs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -91,6 +109,8 @@ def main() -> None:
             time.sleep(20)
         case "closed-loop":
             close_the_loop(jobs)
+        case "blocked" | "blocked-open":
+            block(jobs, how)
         case "fork":
             fork_and_wait(jobs)
         case _:

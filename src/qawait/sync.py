@@ -1,0 +1,319 @@
+"""The same verbs, blocking: for programs and threads without an event loop.
+
+Each client runs on an event loop of its own, on a thread of its own; everything
+here is the asynchronous client's, called there. It can be used from any thread
+but one that runs an event loop, which it would hold up. A Ctrl-C during a call
+cancels what the call waits for, the remote job included, once.
+
+    with qawait.sync.local() as client:
+        result = client.run(circuit, backend="ibm_fez", shots=1024)
+"""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+
+from qawait import opening
+from qawait import scope as scopes
+from qawait.client import Client as AsyncClient
+from qawait.jobs.job import Job as AsyncJob
+from qawait.portal import Portal, check_not_on_loop
+from qawait.runner import Estimator as AsyncEstimator
+from qawait.runner import Runner as AsyncRunner
+from qawait.runner import Sampler as AsyncSampler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from qawait.opening import Opening
+    from qawait.types import CancelOutcome, JobStatus, OnCancel, Snapshot, Update
+
+P = ParamSpec("P")
+T = TypeVar("T")
+ResultT = TypeVar("ResultT")
+FaceT = TypeVar("FaceT", bound="_Face")
+
+_END: Final = object()
+
+
+class _Face:
+    """Something on the portal's loop, seen from any other thread."""
+
+    def __init__(self, portal: Portal, inner: Any) -> None:
+        self._portal = portal
+        self._inner = inner
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def _iterate(self, iterator: AsyncIterator[T]) -> Iterator[T]:
+        async def advance() -> Any:
+            return await anext(iterator, _END)
+
+        while (value := self._portal.run(advance)) is not _END:
+            yield value
+
+
+class _Blocking(Generic[P, T]):
+    """A coroutine method, as one that blocks until it has returned."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[T]]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, T]:
+        method = self._method
+        if face is None:
+            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return face._portal.run(method, face._inner, *args, **kwargs)  # noqa: SLF001 - its own face
+
+        return call
+
+
+class _Submitting(Generic[P, ResultT]):
+    """A coroutine method that returns a job, as one that blocks until there is one."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[AsyncJob[ResultT]]]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, Job[ResultT]]:
+        method = self._method
+        if face is None:
+            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Job[ResultT]:
+            portal = face._portal  # noqa: SLF001 - its own face
+            return Job(portal, portal.run(method, face._inner, *args, **kwargs))  # noqa: SLF001
+
+        return call
+
+
+class _Making(Generic[P, FaceT]):
+    """A plain method, called on the loop, whose value is given as a face."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> None:
+        self._method = method
+        self._face = face
+        self.__doc__ = method.__doc__
+
+    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, FaceT]:
+        method, made = self._method, self._face
+        if face is None:
+            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> FaceT:
+            portal = face._portal  # noqa: SLF001 - its own face
+            return made(portal, portal.do(method, face._inner, *args, **kwargs))  # noqa: SLF001
+
+        return call
+
+
+class Job(_Face, Generic[ResultT]):
+    """One remote job; the blocking face of `qawait.Job`."""
+
+    _inner: AsyncJob[ResultT]
+
+    poll = _Blocking(AsyncJob.poll)
+    wait = _Blocking(AsyncJob.wait)
+
+    @property
+    def id(self) -> str:
+        """The service's id of the job."""
+        return self._inner.id
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that is unique to the submit; `None` for an attached job."""
+        return self._inner.tag
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's status as last seen; `poll` asks the service."""
+        return self._inner.status
+
+    @property
+    def last_seen(self) -> Snapshot | None:
+        """What the service last said about the job, in its own words too."""
+        return self._inner.last_seen
+
+    @property
+    def last_update(self) -> Update | None:
+        """The latest of the job's updates."""
+        return self._inner.last_update
+
+    @property
+    def on_cancel(self) -> OnCancel:
+        """What becomes of the remote job when its last waiter is stopped."""
+        return self._inner.on_cancel
+
+    def result(self, timeout: float | None = None) -> ResultT:
+        """Wait for the end of the job and return its result; the same at every call.
+
+        A `timeout`, in seconds, leaves the job alone when it passes.
+
+        Raises:
+            DeadlineExceededError: the timeout passed; it is a `TimeoutError`.
+            QawaitError: as for `qawait.Job.result`.
+        """
+
+        async def wait() -> ResultT:
+            if timeout is not None:
+                await self._inner.wait(timeout)
+            return await self._inner.result()
+
+        return self._portal.run(wait)
+
+    def fetch(self) -> ResultT:
+        """Return the result of a job that has ended; see `qawait.Job.fetch`."""
+        return self._portal.run(self._inner.fetch)
+
+    def cancel(self) -> CancelOutcome:
+        """Cancel the remote job; see `qawait.Job.cancel`."""
+        return self._portal.run(self._inner.cancel)
+
+    def updates(self) -> Iterator[Update]:
+        """Return an iterator over the job's updates; see `qawait.Job.updates`."""
+        return self._iterate(self._portal.do(self._inner.updates))
+
+
+class Sampler(_Face):
+    """Samples circuits on one backend; the blocking face of `qawait.Sampler`."""
+
+    submit = _Submitting(AsyncSampler.submit)
+    run = _Blocking(AsyncSampler.run)
+
+
+class Estimator(_Face):
+    """Estimates expectation values on one backend; the blocking face of `qawait.Estimator`."""
+
+    submit = _Submitting(AsyncEstimator.submit)
+    run = _Blocking(AsyncEstimator.run)
+
+
+class _Runner(_Face):
+    """What client and scopes share."""
+
+    _inner: AsyncRunner
+
+    submit = _Submitting(AsyncRunner.submit)
+    run = _Blocking(AsyncRunner.run)
+    submit_program = _Submitting(AsyncRunner.submit_program)
+    sampler = _Making(AsyncRunner.sampler, Sampler)
+    estimator = _Making(AsyncRunner.estimator, Estimator)
+
+
+class Scope(_Runner):
+    """Owns the jobs submitted through it; the blocking face of `qawait.Scope`."""
+
+    _inner: scopes.Scope
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._portal.run(self._inner.__aexit__, kind, error, traceback)
+
+
+class Client(_Runner):
+    """A connection to one instance of the service; the blocking face of `qawait.Client`."""
+
+    _inner: AsyncClient
+
+    attach = job = _Submitting(AsyncClient.attach)
+    backend = _Blocking(AsyncClient.backend)
+    backends = _Blocking(AsyncClient.backends)
+    least_busy = _Blocking(AsyncClient.least_busy)
+    recover = _Blocking(AsyncClient.recover)
+    scope = _Making(AsyncClient.scope, Scope)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave(error)
+
+    def close(self) -> None:
+        """Apply the policy of each live job and close every connection; again does nothing."""
+        self._leave(None)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._portal.is_closed:
+            return
+        # On a loop the first Ctrl-C is a cancellation, and only a second one an interrupt.
+        stopped = _Stopped() if isinstance(error, KeyboardInterrupt) else error
+        try:
+            self._portal.run(self._inner.leave, stopped)
+        finally:
+            if error is not None and stopped is not error:
+                for note in getattr(stopped, "__notes__", []):
+                    error.add_note(note)
+            self._portal.close()
+
+    def jobs(self, **conditions: Any) -> Iterator[Job[Any]]:
+        """Return an iterator over the instance's jobs; see `qawait.Client.jobs`."""
+        listing = self._portal.do(self._inner.jobs, **conditions)
+        return (Job(self._portal, job) for job in self._iterate(listing))
+
+    def as_completed(self, jobs: Iterable[Job[ResultT]]) -> Iterator[Job[ResultT]]:
+        """Return an iterator over `jobs`, each as soon as it has ended."""
+        given = {job._inner.driver: job for job in jobs}  # noqa: SLF001 - a face of ours
+        inner = [job._inner for job in given.values()]  # noqa: SLF001
+        completed = self._portal.do(self._inner.as_completed, inner)
+        return (given[job.driver] for job in self._iterate(completed))
+
+    def wait_all(self, jobs: Iterable[Job[Any]], timeout: float | None = None) -> list[JobStatus]:
+        """Wait for the end of all `jobs`; see `qawait.Client.wait_all`."""
+        inner = [job._inner for job in jobs]  # noqa: SLF001 - a face of ours
+        return self._portal.run(self._inner.wait_all, inner, timeout)
+
+    def wait_any(self, jobs: Iterable[Job[ResultT]], timeout: float | None = None) -> Job[ResultT]:
+        """Wait until one of `jobs` has ended; see `qawait.Client.wait_any`."""
+        given = {job._inner.driver: job for job in jobs}  # noqa: SLF001 - a face of ours
+        inner = [job._inner for job in given.values()]  # noqa: SLF001
+        return given[self._portal.run(self._inner.wait_any, inner, timeout).driver]
+
+
+class _Stopped(BaseException):
+    """What the asynchronous client is told that it is left because of."""
+
+
+def _opening(open_: Callable[P, Opening]) -> Callable[P, Client]:
+    @wraps(open_)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Client:
+        check_not_on_loop()
+        chosen = open_(*args, **kwargs)
+        portal = Portal()
+
+        async def opened() -> AsyncClient:
+            return await chosen
+
+        try:
+            return Client(portal, portal.run(opened))
+        except BaseException:
+            portal.close()
+            raise
+
+    return call
+
+
+connect = _opening(opening.connect)
+local = _opening(opening.local)
