@@ -60,24 +60,25 @@ async def test_a_stalled_tls_handshake_is_not_sent() -> None:
 
 async def test_a_deadline_in_the_queue_for_a_connection_is_not_sent() -> None:
     """A call that never gets its turn was not sent."""
+    held, arrived = limits.REQUESTS_IN_FLIGHT, anyio.Event()
 
     async def silent(stream: SocketStream) -> None:
+        nonlocal held
         await read_request(stream)
+        held -= 1
+        if not held:
+            arrived.set()
         await anyio.sleep_forever()
 
     async with tcp_server(silent) as origin:
         transport = Transport(origin)
         async with anyio.create_task_group() as group:
-
-            async def hold() -> None:
-                with pytest.raises(UnknownOutcomeError):
-                    await transport.send(post(deadline=0.6), {})
-
-            for _ in range(limits.REQUESTS_IN_FLIGHT):
-                group.start_soon(hold)
-            await anyio.sleep(0.2)
+            for _ in range(held):
+                group.start_soon(transport.send, post(deadline=60), {})
+            await arrived.wait()
             with pytest.raises(NotSentError):
                 await transport.send(post(deadline=0.1), {})
+            group.cancel_scope.cancel()
         await transport.aclose()
 
 
@@ -293,19 +294,24 @@ async def test_a_cancellation_passes_and_leaves_the_transport_usable() -> None:
 
 async def test_downloads_leave_room_for_small_calls() -> None:
     """However many results are under way, a cancel gets its connection at once."""
+    under_way, busy = 0, anyio.Event()
 
     async def handler(stream: SocketStream) -> None:
+        nonlocal under_way
         if b"/results" in await read_request(stream):
+            under_way += 1
+            if under_way == limits.BULK_IN_FLIGHT:
+                busy.set()
             await anyio.sleep_forever()
         await stream.send(answer(BODY))
 
-    results = Request(name="GET", method="GET", path="/results", deadline=1, bulk=True)
+    results = Request(name="GET", method="GET", path="/results", deadline=60, bulk=True)
     async with tcp_server(handler) as origin:
         transport = Transport(origin)
         async with anyio.create_task_group() as group:
             for _ in range(40):
                 group.start_soon(transport.send, results, {})
-            await anyio.sleep(0.1)
-            assert (await transport.send(post(deadline=0.5), {})).status == 200
+            await busy.wait()
+            assert (await transport.send(post(deadline=30), {})).status == 200
             group.cancel_scope.cancel()
         await transport.aclose()
