@@ -60,6 +60,8 @@ class Crew:
     shared: Shared
     host: CuttableHost
     drivers: list[Driver] = field(default_factory=list)
+    ended: dict[str, float] = field(default_factory=dict)
+    """When the end of each job was seen, by id, on the service's clock."""
 
     def cut(self) -> None:
         """Cancel every task that is at work for a job, as no code of ours would."""
@@ -89,18 +91,27 @@ class Crew:
         if on_update is not None:
             driver.updates.listen(on_update)
         self.drivers.append(driver)
+        driver.on_end(self._note_end)
         driver.submit()
         return Job(driver)
 
+    def _note_end(self, driver: Driver) -> None:
+        self.ended[driver.job_id] = self.service.now()
+
 
 @asynccontextmanager
-async def crew(service: SimulatedService | None = None, *, seed: int = 0) -> AsyncIterator[Crew]:
+async def crew(
+    service: SimulatedService | None = None,
+    *,
+    seed: int = 0,
+    schedule: PollSchedule | None = None,
+) -> AsyncIterator[Crew]:
     """Run drivers and a poller over a simulated service."""
     service = service or SimulatedService()
     draw = random.Random(seed).random
     host = CuttableHost()
     await host.start()
-    poller = Poller(service, PollSchedule(), draw, tag=CLIENT_TAG)
+    poller = Poller(service, schedule or PollSchedule(), draw, tag=CLIENT_TAG)
     host.start_apart(poller.run)
     try:
         yield Crew(service, Shared(service, host, poller, Calls(draw)), host)

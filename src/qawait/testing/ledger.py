@@ -16,18 +16,20 @@ class Outcome:
     """What becomes of one job: how long it waits and runs, and how it ends.
 
     With `outruns_cancel` the service accepts its cancel, and the job ends as it
-    would have without one.
+    would have without one. `estimated_seconds` is the running time that the
+    service tells its clients to expect.
     """
 
     queue_seconds: float = 1.0
     run_seconds: float = 1.0
     ends_as: JobStatus = JobStatus.DONE
     outruns_cancel: bool = False
+    estimated_seconds: float | None = None
 
 
 @dataclass(slots=True)
 class SimulatedJob:
-    """A job of the simulated service; times are in seconds on the loop's clock."""
+    """A job of the simulated service; times are in seconds on the service's clock."""
 
     job_id: str
     tag: str
@@ -41,6 +43,7 @@ class SimulatedJob:
     cancels: int = 0
     raw_status: str | None = None
     outruns_cancel: bool = False
+    estimated_seconds: float | None = None
     is_accepted: bool = False
     """Whether a cancel of it was accepted, even if the job outruns it."""
 
@@ -53,7 +56,7 @@ class SimulatedJob:
     def status(self, now: float) -> JobStatus:
         """Return where the job is at `now`."""
         end = self.created + self.queue_seconds + self.run_seconds
-        if self.cancelled_at is not None and self.cancelled_at < end:
+        if self.cancelled_at is not None and self.cancelled_at < end and self.cancelled_at <= now:
             return JobStatus.CANCELLED
         if now < self.created + self.queue_seconds:
             return JobStatus.QUEUED

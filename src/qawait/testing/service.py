@@ -7,9 +7,10 @@ lands, even if whoever sent it was cancelled or killed meanwhile.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from qawait.jobs.service import Group
-    from qawait.testing.faults import Call, Fault
+    from qawait.testing.faults import Call, Fault, Outage
     from qawait.types import SubmitRequest
 
 _WORDS = {
@@ -56,7 +57,9 @@ class SimulatedService:
     times and end. `outruns_cancel` makes it accept cancels that have no effect.
     `listing_lag` hides a new job from look-ups for so many seconds. Where
     `cut_lands` is false, a request whose sender is cancelled while it is on the
-    wire never arrives.
+    wire never arrives. In `outages` every request fails. The service's clock is
+    `slept` seconds ahead of the loop's: what passed while the client's machine
+    was suspended.
     """
 
     queue_seconds: float = 1.0
@@ -70,21 +73,29 @@ class SimulatedService:
     result: Any = "result"
     outcomes: Sequence[Outcome] = ()
     cut_lands: bool = True
+    outages: Sequence[Outage] = ()
+    slept: float = 0.0
     jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     ledger: list[Request] = field(default_factory=list)
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _wire: Timeline[_Message] = field(default_factory=Timeline)
+    _sent: Counter[Call] = field(default_factory=Counter)
+    _shown: dict[str, Snapshot] = field(default_factory=dict)
 
     # --- what a test sees ------------------------------------------------------------------------
 
     def count(self, call: Call) -> int:
         """Return how many requests of one kind have been sent."""
-        return sum(1 for request in self.ledger if request.call == call)
+        return self._sent[call]
+
+    def now(self) -> float:
+        """Return the time on the service's clock, which no suspended machine stops."""
+        return anyio.current_time() + self.slept
 
     def live(self) -> list[SimulatedJob]:
         """Return the jobs that have not ended."""
-        now = anyio.current_time()
-        self.land(now)
+        self.land(anyio.current_time())
+        now = self.now()
         return [job for job in self.jobs.values() if not job.status(now).is_final]
 
     def land(self, now: float) -> None:
@@ -164,12 +175,14 @@ class SimulatedService:
 
     async def _request(self, call: Call, what: str, effect: Callable[[float], Any]) -> Any:
         now = anyio.current_time()
-        fault = self._fault(call)
+        fault = self._fault(call, now)
         request = Request(now, call, what, process_name(), len(self.ledger))
         self.ledger.append(request)
+        self._sent[call] += 1
         arrives = now + self.latency / 2
         if fault is None or fault.spares_effect:
-            self._wire.put(arrives + (fault.late if fault else 0.0), _Message(request, effect))
+            told = _as_told(effect, fault) if fault else effect
+            self._wire.put(arrives + (fault.late if fault else 0.0), _Message(request, told))
         try:
             await self._answer(request, arrives, fault)
         except anyio.get_cancelled_exc_class():
@@ -183,13 +196,12 @@ class SimulatedService:
             raise request.error
         return request.answer
 
-    def _fault(self, call: Call) -> Fault | None:
-        if not self.faults:
-            return None
+    def _fault(self, call: Call, now: float) -> Fault | None:
+        for outage in self.outages:
+            if outage.begins <= now < outage.ends:
+                return outage.fault(call)
         nth = self.count(call)
-        return next(
-            (fault for fault in self.faults if (fault.call, fault.nth) == (call, nth)), None
-        )
+        return next((fault for fault in self.faults if fault.befalls(call, nth)), None)
 
     async def _answer(self, request: Request, arrives: float, fault: Fault | None) -> None:
         """Return when the sender is told, with what it is told in the request."""
@@ -207,7 +219,7 @@ class SimulatedService:
         request = message.request
         request.landed = now
         try:
-            request.answer = message.effect(now)
+            request.answer = message.effect(now + self.slept)
         except RejectedError as error:
             if request.answered is None:
                 request.error = error
@@ -227,6 +239,7 @@ class SimulatedService:
             run_seconds=outcome.run_seconds,
             ends_as=outcome.ends_as,
             outruns_cancel=outcome.outruns_cancel,
+            estimated_seconds=outcome.estimated_seconds,
         )
         self.jobs[job.job_id] = job
         return job.job_id
@@ -247,14 +260,19 @@ class SimulatedService:
 
     def _snapshot(self, job: SimulatedJob, now: float) -> Snapshot:
         status = None if job.raw_status else job.status(now)
-        return Snapshot(
-            job_id=job.job_id,
-            status=status,
-            raw_status=job.raw_status or (_WORDS[status] if status else "?"),
-            created=_at(job.created),
-            tags=job.tags,
-            session_id=job.session_id,
-        )
+        word = job.raw_status or (_WORDS[status] if status else "?")
+        shown = self._shown.get(job.job_id)
+        if shown is None or shown.raw_status != word:  # most answers say what the last one said
+            shown = self._shown[job.job_id] = Snapshot(
+                job_id=job.job_id,
+                status=status,
+                raw_status=word,
+                created=_at(job.created),
+                tags=job.tags,
+                session_id=job.session_id,
+                estimated_seconds=job.estimated_seconds,
+            )
+        return shown
 
     def _page(
         self,
@@ -265,17 +283,17 @@ class SimulatedService:
         *,
         ended: bool,
     ) -> list[Snapshot]:
-        listed = [
+        jobs = list(self.jobs.values())  # in the order in which they were made
+        first = bisect_left(jobs, after, key=_created) if after else 0
+        last = bisect_right(jobs, before, key=_created) if before else len(jobs)
+        return [
             self._snapshot(job, now)
-            for job in self.jobs.values()
+            for job in jobs[first:last]
             if (group.tag is None or group.tag in job.tags)
             and (group.session_id is None or group.session_id == job.session_id)
             and job.created <= now - self.listing_lag
             and job.status(now).is_final is ended
-            and (after is None or _at(job.created) >= after)
-            and (before is None or _at(job.created) <= before)
         ]
-        return sorted(listed, key=attrgetter("created"))
 
     def _with_tag(self, tag: str, now: float) -> list[Snapshot]:
         jobs = [job for job in self.jobs.values() if job.tag == tag]
@@ -302,6 +320,20 @@ def _name(group: Group) -> str:
 def _at(seconds: float) -> datetime:
     """Return a time on the loop's clock as the service writes it."""
     return _EPOCH + timedelta(seconds=seconds)
+
+
+def _created(job: SimulatedJob) -> datetime:
+    return _at(job.created)
+
+
+def _as_told(effect: Callable[[float], Any], fault: Fault) -> Callable[[float], Any]:
+    """Return `effect` with an answer that is stale or spoilt, as the fault says."""
+
+    def told(now: float) -> Any:
+        answer = effect(now - fault.stale)
+        return fault.spoil(answer) if fault.spoil is not None else answer
+
+    return told
 
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
