@@ -14,11 +14,11 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from qawait.testing import Outcome
 from qawait.testing.simulation import Action, QawaitClient, Setting, Trace, Verb, World
 from qawait.testing.simulation.invariants import cancels, duplicates, late_cancels
-from qawait.testing.simulation.plan import ERRORS, LATE, LATENCIES, SHAPES
+from qawait.testing.simulation.plan import ERRORS, LATE, LATENCIES, SHAPES, SPOILS, STALE
 from support.naive import JOB_PROMISES, ExceptClient, FinallyClient, ShieldClient
 
 if TYPE_CHECKING:
-    from qawait.testing.faults import Call, Trouble
+    from qawait.testing.faults import Call, Spoil, Trouble
     from qawait.testing.simulation import Design, Surroundings
     from qawait.testing.simulation.clients import SimulatedClient
     from qawait.testing.simulation.plan import Shape, Stop
@@ -140,6 +140,25 @@ class Life(RuleBasedStateMachine):
                 late=late if after else 0.0,
             )
         )
+
+    @rule(
+        answer=st.sampled_from(
+            [
+                (call, spoil, stale)
+                for call, ages in STALE.items()
+                for stale in ages
+                for spoil in SPOILS.get(call, (None,))
+            ]
+        ),
+        ahead=st.integers(0, 2),
+    )
+    def mislead(self, answer: tuple[Call, Spoil | None, float], ahead: int) -> None:
+        """Let a query that is still to come be told something stale or spoilt."""
+        call, spoil, stale = answer
+        fault = Action(
+            verb=Verb.FAULT, which=ahead, call=call, trouble=None, spoil=spoil, stale=stale
+        )
+        self.do(fault)
 
     @rule(
         pause=moments,

@@ -163,7 +163,7 @@ class QawaitClient:
         )
         around.guardian.replay = self._guard.replay
         self._host = TaskHost()
-        self._poller = Poller(around.service, PollSchedule(), draw)
+        self._poller = Poller(around.service, PollSchedule(), draw, tag=around.name)
         self._calls = Calls(draw)
         self._shared = Shared(
             around.service, self._host, self._poller, self._calls, self._guard, current_time
@@ -185,7 +185,9 @@ class QawaitClient:
 
     def submit(self, tag: str, on_cancel: OnCancel) -> QawaitSubmit:
         """Return a submit that `run` is going to make."""
-        request = SubmitRequest(program="sampler", backend="sim", params={}, tag=tag)
+        request = SubmitRequest(
+            program="sampler", backend="sim", params={}, tag=tag, tags=(self._around.name,)
+        )
         return QawaitSubmit(Driver(self._shared, request, on_cancel=on_cancel))
 
     async def run(self, submits: Sequence[QawaitSubmit], shape: Shape) -> object:
@@ -202,8 +204,11 @@ class QawaitClient:
             self._own(submit)
             await submit.identified()
         if shape == "as_completed":
-            jobs = [Job[Any](submit.driver) for submit in submits]
-            return [job.status async for job in AsCompleted(jobs)]
+            first, *others = [Job[Any](submit.driver) for submit in submits]
+            iteration = AsCompleted([first])
+            for job in others:
+                iteration.add(job)
+            return [job.status async for job in iteration]
         return [await submit.result() for submit in submits]
 
     def _own(self, submit: QawaitSubmit) -> None:

@@ -6,11 +6,12 @@ Each rule reads the service's ledger, not what qawait says of itself.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import groupby, pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from qawait.errors import QawaitError
+from qawait.errors import JobCancelledError, QawaitError
 from qawait.jobs.service import CancelReply
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def broken(trace: Trace) -> Iterator[str]:
     yield from duplicates(trace)
     yield from cancels(trace)
     yield from late_cancels(trace)
+    yield from unasked_cancels(trace)
     yield from orphans(trace, trace.over)
     for waiter in trace.waiters:
         if not (waiter.is_dead or isinstance(waiter.raised, _EXPECTED)):
@@ -95,6 +97,34 @@ def late_cancels(trace: Trace) -> Iterator[str]:
             if is_final and look.client == request.client and _told_before(look, request):
                 yield f"{request.client} cancelled {request.what}, which it had seen final"
                 break
+
+
+def unasked_cancels(trace: Trace) -> Iterator[str]:
+    """Nobody cancels a submit's one job before somebody was stopped, failed or asked for it."""
+    made = Counter(job.tag for job in trace.service.jobs.values())
+    for request in trace.service.ledger:
+        job = trace.service.jobs.get(request.what) if request.call == "cancel" else None
+        if job is not None and made[job.tag] == 1 and not _is_asked_for(trace, request, job):
+            yield f"{request.client} cancelled {job.job_id} and nobody had asked for it"
+
+
+def _is_asked_for(trace: Trace, request: Request, job: SimulatedJob) -> bool:
+    if trace.ended_before(request.time):
+        return True
+    return any(
+        _is_reason(waiter, request.time)
+        for waiter in trace.waiters
+        if waiter.what == "cancel" or any(submit.tag == job.tag for submit in waiter.submits)
+    )
+
+
+def _is_reason(waiter: Waiter, moment: float) -> bool:
+    """Whether it had been stopped or had asked for a cancel by then, or failed by itself."""
+    if waiter.what == "cancel":
+        return waiter.started is not None and waiter.started <= moment
+    if waiter.first_stop is not None and waiter.first_stop <= moment:
+        return True
+    return waiter.raised is not None and not isinstance(waiter.raised, JobCancelledError)
 
 
 def _told_before(answer: Request, later: Request) -> bool:

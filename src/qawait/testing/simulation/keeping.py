@@ -167,7 +167,7 @@ class SimulatedGuardian:
             await anyio.sleep(pause)
             found: Iterable[Snapshot] = await self._ask(lambda: service.find(tag))
             if found:
-                return [job.job_id for job in found]
+                return list(dict.fromkeys(job.job_id for job in found))
         return []
 
     async def _cancel_if_live(self, service: Service, job_id: str) -> str:

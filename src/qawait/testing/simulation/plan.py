@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from qawait.testing.faults import Call, Trouble
+from qawait.testing.faults import Call, Spoil, Trouble
 from qawait.testing.ledger import Outcome
 from qawait.types import JobStatus
 
@@ -53,7 +53,8 @@ class Action:
     `which` chooses among the waiters or jobs there are. `seconds` is the limit of
     a `wait_for`, or the time between two cancellations. `lands` tells whether a
     killed client's requests that are on the wire arrive. A fault befalls the
-    request after the next `which` of its call.
+    request after the next `which` of its call; an answer that comes all the same
+    is `stale` seconds old and spoilt.
     """
 
     verb: Verb
@@ -69,6 +70,8 @@ class Action:
     after: bool = False
     delay: float = 0.0
     late: float = 0.0
+    spoil: Spoil | None = None
+    stale: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,15 +140,33 @@ _QUESTION: Final[tuple[Error, ...]] = (
     (Trouble.MALFORMED, False),
     (None, False),
 )
+_TOLD: Final[tuple[Error, ...]] = ((None, False),) * 2  # answers that may be stale or spoilt
 ERRORS: Final[dict[Call, tuple[Error, ...]]] = {
     "submit": (*_EFFECT, *_EFFECT, (Trouble.REFUSED, False)),
     "cancel": _EFFECT,
-    "find": _QUESTION,
-    "status": (*_QUESTION, *_QUESTION, (Trouble.UNAUTHORISED, False)),
+    "find": (*_QUESTION, *_TOLD),
+    "status": (*_QUESTION, *_QUESTION, *_TOLD, (Trouble.UNAUTHORISED, False)),
+    "pending": (*_QUESTION, *_TOLD * 6),
     "fetch": _QUESTION,
 }
 """What can befall each call. Only a lost answer leaves open whether there was an effect."""
-_CALLS: Final[tuple[Call, ...]] = ("submit",) * 3 + ("cancel",) * 3 + ("find", "status", "fetch")
+SPOILS: Final[dict[Call, tuple[Spoil | None, ...]]] = {
+    "find": (None, Spoil.REPEATED, Spoil.REVERSED),
+    "pending": (None, None, *Spoil),
+}
+"""What lists of jobs can look like. A look-up that shows none of them twice is believed."""
+STALE: Final[dict[Call, tuple[float, ...]]] = {
+    "find": (0.0, 0.0, 0.3),
+    "status": (0.0, 0.3, 5.0),
+    "pending": (0.0, 0.3, 5.0),
+}
+"""How old an answer can be; of a look-up's no older than the listing may lag."""
+_CALLS: Final[tuple[Call, ...]] = (
+    *("submit",) * 3,
+    *("cancel",) * 3,
+    *("find", "status", "fetch"),
+    *("pending",) * 2,
+)
 LATE: Final = (0.0, 0.0, 0.5, 1.5)
 """How late an effect can come: a look-up asks again after 2 s before it believes in an absence."""
 
@@ -190,6 +211,8 @@ def _action(draws: random.Random, verb: Verb) -> Action:
         after=after,
         delay=_chosen(draws, (0.0, 0.0, 0.02, 1.0)),
         late=_chosen(draws, LATE) if after else 0.0,
+        spoil=_chosen(draws, SPOILS.get(call, (None,))),
+        stale=_chosen(draws, STALE.get(call, (0.0,))),
     )
 
 

@@ -37,6 +37,11 @@ class Trace:
         """Take down that a client was left."""
         self._leavings.append((client, began, ended))
 
+    def ended_before(self, moment: float) -> bool:
+        """Return whether a client had been killed, or was being left, by then."""
+        ends = [*self.killed.values(), *(began for _, began, _ in self._leavings)]
+        return any(end <= moment for end in ends)
+
     def check_waits(self, now: float) -> None:
         """Find the waits that should have ended by now."""
         self._findings += [

@@ -143,10 +143,10 @@ class World:
         if len(self._submits) >= _SUBMITS:
             return
         program = await self._program()
-        several = action.shape in ("owned", "as_completed")
+        several = 2 + action.which % 2 if action.shape in ("owned", "as_completed") else 1
         submits = [
             program.client.submit(f"tag{len(self._submits) + nth}", action.on_cancel)
-            for nth in range(2 if several else 1)
+            for nth in range(several)
         ]
         self._submits += submits
         self.trace.detached |= {one.tag for one in submits if one.on_cancel == "detach"}
@@ -205,6 +205,8 @@ class World:
             after=action.after,
             delay=action.delay,
             late=action.late,
+            spoil=action.spoil,
+            stale=action.stale,
         )
         self.service.faults = (*self.service.faults, fault)
         self.trace.note(str(fault))
