@@ -156,8 +156,8 @@ class SimulatedService:
         return page[offset : offset + limits.LIST_PAGE]
 
     async def fetch(self, job_id: str) -> Any | None:
-        """Return the scripted result."""
-        return await self._request("fetch", job_id, lambda _: self.result)
+        """Return the scripted result of a job that is DONE, else nothing."""
+        return await self._request("fetch", job_id, lambda now: self._result_of(job_id, now))
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return a traceback's text."""
@@ -294,6 +294,9 @@ class SimulatedService:
             and job.created <= now - self.listing_lag
             and job.status(now).is_final is ended
         ]
+
+    def _result_of(self, job_id: str, now: float) -> Any | None:
+        return self.result if self._job(job_id).status(now) is JobStatus.DONE else None
 
     def _with_tag(self, tag: str, now: float) -> list[Snapshot]:
         jobs = [job for job in self.jobs.values() if job.tag == tag]
