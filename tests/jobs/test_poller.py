@@ -168,7 +168,7 @@ async def test_retry_after_slows_everyone() -> None:
     service.error = error
     jobs = [Watched(f"job{n}") for n in range(20)]
     await poll(service, *jobs, seconds=29)
-    assert [len(job.times) for job in jobs] == [1] * 20
+    assert 1 <= sum(len(job.times) for job in jobs) <= limits.POLLS_IN_FLIGHT
 
 
 async def test_a_watcher_that_fails_does_not_end_the_polling() -> None:

@@ -88,7 +88,7 @@ async def test_updates_tell_of_an_outage(kind: str) -> None:
         assert disconnected(jobs) == []
 
 
-@pytest.mark.parametrize("kind", ["time-outs"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_an_outage_is_polled_politely(kind: str) -> None:
     """While nothing answers there are no more requests than while all is well."""
     service = SimulatedService(queue_seconds=HOUR, latency=0.1, outages=[outage(kind, 600)])

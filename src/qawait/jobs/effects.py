@@ -68,8 +68,8 @@ async def look_up(driver: Driver, request: SubmitRequest) -> None:
         driver.seen(oldest)  # and not FOUND, which would send a cancel that was asked for meanwhile
     else:
         driver.accepted(Event.FOUND, oldest.job_id)
-    for double in doubles:
-        if double.is_final:
+    for double in {double.job_id: double for double in doubles}.values():
+        if double.is_final or double.job_id == oldest.job_id:  # a list may repeat a record
             continue
         _log.warning("a submit made job %s too; cancelling it", double.job_id)
         driver.start(partial(submitting.drop, service, calls, double.job_id))

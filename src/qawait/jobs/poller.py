@@ -204,6 +204,12 @@ class Poller:
         answer: Snapshot | QawaitError
         async with asking:
             asked = anyio.current_time()
+            if watch.is_forgotten:
+                return
+            if asked < self._not_before:  # the service asked for a pause while it stood in line
+                watch.is_asking = False
+                self._plan(watch, self._not_before + self._random() * limits.REFRESH_SECONDS)
+                return
             try:
                 answer = await self._service.status(watch.watcher.job_id)
             except QawaitError as error:
@@ -234,9 +240,16 @@ class Poller:
             missing = self._questionable(expected.values(), due)
             await self._confirm(listed, missing, asking)
         else:
-            for watch in due:
-                if watch.is_asking:
-                    self._answered(watch, error, asked)
+            self._missed(expected.values(), due, error, asked)
+
+    def _missed(
+        self, unseen: Iterable[Watch], due: list[Watch], error: QawaitError, asked: float
+    ) -> None:
+        """Tell all whom no page showed: one by one they would each list in vain at their tick."""
+        asked_for = set(due)
+        for watch in unseen:
+            if watch in asked_for or not watch.is_idle:
+                self._answered(watch, error, asked)
 
     def _take_page(
         self, page: Iterable[Snapshot], expected: dict[str, Watch], asked: float
@@ -328,7 +341,8 @@ class Poller:
 
     def _heed(self, error: QawaitError) -> None:
         if isinstance(error, ThrottledError) and error.retry_after:
-            self._not_before = anyio.current_time() + error.retry_after
+            until = anyio.current_time() + error.retry_after
+            self._not_before = max(self._not_before, until)
 
     # --- planning --------------------------------------------------------------------------------
 

@@ -70,14 +70,18 @@ async def survey(
     errors: list[QawaitError] = []
 
     async def walk(after: datetime | None, before: datetime | None) -> None:
-        offset = 0
+        offset, known = 0, set[str]()
         while True:
             async with asking:
                 page = await pages(after=after, before=before, offset=offset)
             take(page)
+            shown = {job.job_id for job in page}
             last = page[-1].created if page else None
             if len(page) < limits.LIST_PAGE or last is None:
                 return
+            if offset and shown <= known:
+                return  # the service heeds neither bound nor offset: there is no next page
+            known |= shown
             # more jobs of one moment than a page holds can be told apart by their place only
             offset = offset + len(page) if after == last - _TICK else 0
             after = last - _TICK
