@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -143,7 +144,8 @@ class Polling(RuleBasedStateMachine):
         """Want to know some jobs at once."""
         live = list(self.watched.values())
         first = which % max(1, len(live))
-        self.do(lambda: [self.poller.hurry(one) for one in live[first : first + count]])
+        for one in live[first : first + count]:
+            self.do(partial(self.poller.hurry, one))
 
     @rule()
     def refresh(self) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -26,7 +26,7 @@ from qawait.jobs.waiting import Signal
 from qawait.jobs.watching import Calendar, Listed, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -229,7 +229,7 @@ class Poller:
         made = [watch.created for watch in expected.values() if watch.created]
         try:
             error = await survey(
-                partial(self._service.pending, listed.group),
+                partial(self._page, self._service.pending, listed.group),
                 windows(made, limits.SURVEY_WINDOW),
                 asking=asking,
                 take=lambda page: self._take_page(page, expected, asked),
@@ -250,6 +250,13 @@ class Poller:
         for watch in unseen:
             if watch in asked_for or not watch.is_idle:
                 self._answered(watch, error, asked)
+
+    async def _page(self, pages: Any, group: Group, **span: Any) -> Sequence[Snapshot]:
+        """Return a page, once no pause is asked for any more."""
+        while (wait := self._not_before - anyio.current_time()) > 0:  # noqa: ASYNC110 - it may grow
+            await anyio.sleep(wait)
+        page: Sequence[Snapshot] = await pages(group, **span)
+        return page
 
     def _take_page(
         self, page: Iterable[Snapshot], expected: dict[str, Watch], asked: float
@@ -306,7 +313,7 @@ class Poller:
         asked = anyio.current_time()
         if spans:
             await survey(
-                partial(self._service.ended, listed.group),
+                partial(self._page, self._service.ended, listed.group),
                 spans,
                 asking=asking,
                 take=lambda page: self._take_page(page, expected, asked),
