@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -27,11 +27,12 @@ from qawait.jobs.watching import Calendar, Listed, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from anyio.abc import TaskGroup
 
     from qawait.jobs.service import Service
-    from qawait.jobs.survey import Window
+    from qawait.jobs.survey import Pages, Window
     from qawait.jobs.watching import Watcher
     from qawait.types import Snapshot
 
@@ -229,7 +230,7 @@ class Poller:
         made = [watch.created for watch in expected.values() if watch.created]
         try:
             error = await survey(
-                partial(self._page, self._service.pending, listed.group),
+                partial(self._in_time, partial(self._service.pending, listed.group)),
                 windows(made, limits.SURVEY_WINDOW),
                 asking=asking,
                 take=lambda page: self._take_page(page, expected, asked),
@@ -251,12 +252,13 @@ class Poller:
             if watch in asked_for or not watch.is_idle:
                 self._answered(watch, error, asked)
 
-    async def _page(self, pages: Any, group: Group, **span: Any) -> Sequence[Snapshot]:
+    async def _in_time(
+        self, pages: Pages, *, after: datetime | None, before: datetime | None, offset: int
+    ) -> Sequence[Snapshot]:
         """Return a page, once no pause is asked for any more."""
         while (wait := self._not_before - anyio.current_time()) > 0:  # noqa: ASYNC110 - it may grow
             await anyio.sleep(wait)
-        page: Sequence[Snapshot] = await pages(group, **span)
-        return page
+        return await pages(after=after, before=before, offset=offset)
 
     def _take_page(
         self, page: Iterable[Snapshot], expected: dict[str, Watch], asked: float
@@ -313,7 +315,7 @@ class Poller:
         asked = anyio.current_time()
         if spans:
             await survey(
-                partial(self._page, self._service.ended, listed.group),
+                partial(self._in_time, partial(self._service.ended, listed.group)),
                 spans,
                 asking=asking,
                 take=lambda page: self._take_page(page, expected, asked),
