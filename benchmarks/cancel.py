@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from rows import Row, at_most, markdown, number
 
 import qawait
 from qawait.emulator.process import running
-from qawait.guard.journal import Journal, Row
+from qawait.guard import journal as journals
 from qawait.guard.owner import claim
 
 if TYPE_CHECKING:
@@ -33,17 +34,11 @@ PARAMS: dict[str, Any] = {"pubs": [[FLIP, None, 1]], "options": {}, "version": 2
 VICTIM = Path(__file__).parents[1] / "tests" / "support" / "victim.py"
 
 
-def show(what: str, seconds: list[float], beside: str) -> None:
-    """Print one line of the table."""
-    middle, most = statistics.median(seconds) * 1e3, max(seconds) * 1e3
-    print(f"| {what} | {middle:.2f} | {most:.2f} | {beside} |", flush=True)
-
-
-async def ours(emu: Emulator) -> list[float]:
+async def ours(emu: Emulator, rounds: int) -> list[float]:
     """Return the times from `task.cancel()` to the cancel's arrival, through qawait."""
     times = []
     async with qawait.connect() as client:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             job = await client.submit_program("sampler", PARAMS, backend="ibm_manila")
             task = asyncio.ensure_future(job.result())
             await asyncio.sleep(0.02)
@@ -51,13 +46,13 @@ async def ours(emu: Emulator) -> list[float]:
     return times
 
 
-async def bare(emu: Emulator) -> list[float]:
+async def bare(emu: Emulator, rounds: int) -> list[float]:
     """Return the same for a bare `httpx.AsyncClient`: a cancel posted in `except`."""
     times = []
     async with qawait.connect() as client, httpx.AsyncClient(base_url=emu.url) as http:
         http.headers["Authorization"] = f"Bearer {await token(client)}"
         http.headers["Service-CRN"] = emu.instance
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             job = await client.submit_program(
                 "sampler", PARAMS, backend="ibm_manila", on_cancel="detach"
             )
@@ -130,11 +125,11 @@ def second_interrupt(*arguments: str) -> list[float]:
 async def journal_cost(folder: Path) -> list[float]:
     """Return how long a submit waits for its intent to be on disk."""
     owner = claim(folder)
-    journal = Journal(folder / "journal.sqlite3", owner)
+    journal = journals.Journal(folder / "journal.sqlite3", owner)
     times = []
-    for number in range(300):
-        row = Row(
-            tag=f"t{number}",
+    for place in range(300):
+        intent = journals.Row(
+            tag=f"t{place}",
             owner=owner.name,
             url="https://service/api/v1",
             instance="crn",
@@ -143,37 +138,46 @@ async def journal_cost(folder: Path) -> list[float]:
             intended=0.0,
         )
         began = time.perf_counter()
-        await journal.keep(row)
+        await journal.keep(intent)
         times.append(time.perf_counter() - began)
     journal.close()
     owner.release()
     return times[10:]
 
 
-def main() -> None:
-    """Print the table."""
-    print("| measure | median ms | max ms | beside |\n|---|---|---|---|")
+def run(rounds: int = ROUNDS) -> list[Row]:
+    """Measure and return the rows."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running(backends=("manila",), execute=False, run_seconds=600) as emu,
     ):
         os.environ.update(emu.env, QAWAIT_STATE=folder)
-        httpx_times = asyncio.run(bare(emu))
-        our_times = asyncio.run(ours(emu))
-        ratio = statistics.median(our_times) / statistics.median(httpx_times)
-        show("`task.cancel()` → cancel at the service, bare httpx", httpx_times, "peer")
-        show("`task.cancel()` → cancel at the service, qawait", our_times, f"{ratio:.2f} of httpx")
-        show(
-            "second Ctrl-C → gone, a bare httpx program",
-            second_interrupt("-c", BARE_PROGRAM),
-            "peer",
-        )
+        httpx_times = asyncio.run(bare(emu, rounds))
+        our_times = asyncio.run(ours(emu, rounds))
+        bare_gone = second_interrupt("-c", BARE_PROGRAM)
         hanging = emu.route("POST /jobs/{id}/cancel").hang(times=None)
         ours_gone = second_interrupt(str(VICTIM), "wait", "5")
         hanging.remove()
-        show("second Ctrl-C → gone, qawait with 5 live jobs", ours_gone, "aim ≤ 100")
-        show("journal: intent on disk", asyncio.run(journal_cost(Path(folder))), "aim ≤ 1")
+        intents = asyncio.run(journal_cost(Path(folder)))
+    to_service, gone = "`task.cancel()` until the service has it", "second Ctrl-C until gone"
+    ratio = f"{number(statistics.median(our_times) / statistics.median(httpx_times))} of httpx"
+    return [
+        row(to_service, "bare httpx", httpx_times),
+        row(to_service, "qawait", our_times, ratio=ratio),
+        row(gone, "bare httpx", bare_gone),
+        row(f"{gone}, 5 live jobs", "qawait", ours_gone, limit=100),
+        row("intent on disk", "qawait", intents, limit=1),
+    ]
+
+
+def row(
+    what: str, peer: str, seconds: list[float], *, ratio: str = "", limit: float | None = None
+) -> Row:
+    """Return the median in milliseconds."""
+    middle = statistics.median(seconds) * 1e3
+    aim, holds = ("", None) if limit is None else at_most(limit, middle, "ms")
+    return Row(name=what, peer=peer, value=middle, unit="ms", ratio=ratio, aim=aim, holds=holds)
 
 
 if __name__ == "__main__":
-    main()
+    print(markdown(run()))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from rows import Row, at_most, markdown, number
 
 from qawait.emulator.process import running
 from qawait.guard.guardian import Guardian, Where
@@ -54,12 +55,6 @@ async def main():
 
 anyio.run(main)
 """
-
-
-def show(what: str, unit: str, values: list[float], aim: str) -> None:
-    """Print one line of the table."""
-    middle, most = statistics.median(values), max(values)
-    print(f"| {what} | {middle:.1f} {unit} | {most:.1f} {unit} | {aim} |", flush=True)
 
 
 def where(emu: Emulator) -> dict[str, Any]:
@@ -141,19 +136,35 @@ def kill(emu: Emulator, jobs: int) -> tuple[float, float]:
     return (cancels[0].monotonic - killed) * 1e3, (cancels[-1].monotonic - killed) * 1e3
 
 
-def main() -> None:
-    """Print the table."""
-    print("| guardian | median | most | aim |\n|---|---|---|---|")
+def run(rounds: int = ROUNDS) -> list[Row]:
+    """Measure and return the rows."""
     with running(execute=False) as emu:
-        starts = [anyio.run(start, emu) for _ in range(ROUNDS)]
-        show("spawn to ready", "ms", [taken for taken, _, _ in starts], "25 ms")
-        show("idle, resident", "MiB", [rss for _, rss, _ in starts], "10 MiB")
-        show("idle, its share", "MiB", [pss for _, _, pss in starts], "")
-        first = [kill(emu, 1)[0] for _ in range(ROUNDS)]
-        show("kill to first cancel, 1 job", "ms", first, "10 ms, most 50 ms")
+        starts = [anyio.run(start, emu) for _ in range(rounds)]
+        first = [kill(emu, 1)[0] for _ in range(rounds)]
         last = [kill(emu, MANY)[1] for _ in range(3)]
-        show(f"kill to last cancel, {MANY} jobs", "ms", last, "500 ms")
+    return [
+        row("spawn to ready", "ms", [taken for taken, _, _ in starts], 25),
+        row("idle, resident", "MiB", [rss for _, rss, _ in starts], 10),
+        row("idle, its share", "MiB", [pss for _, _, pss in starts], None),
+        row("kill to first cancel, 1 job", "ms", first, 10),
+        row(f"kill to last cancel, {MANY:,} jobs", "ms", last, 500),
+    ]
+
+
+def row(what: str, unit: str, values: list[float], limit: float | None) -> Row:
+    """Return the median, with the most beside it."""
+    middle = statistics.median(values)
+    aim, holds = ("", None) if limit is None else at_most(limit, middle, unit)
+    return Row(
+        name=what,
+        peer="guardian",
+        value=middle,
+        unit=unit,
+        ratio=f"at most {number(max(values))}",
+        aim=aim,
+        holds=holds,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    print(markdown(run()))

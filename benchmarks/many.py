@@ -71,7 +71,6 @@ async def work(name: str, count: int, origin: str, orders: str, folder: str) -> 
     await waiter.wait(ids, begin, lambda job_id: came.update({job_id: time.monotonic()}))
     spent, stall = cpu() - begun["cpu"], selector.longest
     report, ends = control.ask("report"), control.ask("ends")
-    errors = len(ids) - len(came)
     waiter.import_decoder()
     used = cpu()
     await waiter.fetch(list(came))
@@ -90,7 +89,7 @@ async def work(name: str, count: int, origin: str, orders: str, folder: str) -> 
         "stall": stall * 1e3 if waiter.has_loop else None,
         "connections": report["connections"],
         "reopened": report["reopened"],
-        "errors": errors,
+        "errors": waiter.errors,
         "result cpu": fetched / max(1, len(came)) * 1e3,
         "busy": report["busy"],
     }

@@ -1,6 +1,6 @@
 """Polling schedules, simulated: requests and lateness by kind of job, beside their peers.
 
-    python benchmarks/schedules.py [--jobs 4000]
+    python benchmarks/schedules.py [--jobs 4000] [--pictures docs/pictures]
 
 A peer is compared at equal mean lateness, for which its interval is searched, and
 the bound is that of an oracle which knows the distribution but not the job
@@ -11,11 +11,17 @@ integral of the root of density times survival).
 from __future__ import annotations
 
 import argparse
+import heapq
+import math
 import random
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rows import Row, markdown, number
+
+from qawait import limits
 from qawait.jobs.schedule import PollSchedule, Sight
 from qawait.types import JobStatus
 
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IBM_INTERVAL = 0.5
+LATENESSES = (0.1, 0.25, 1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,12 @@ def fixed(job: Job, interval: float, rng: random.Random) -> tuple[int, float]:
 
 def exponential(job: Job, scale: float, rng: random.Random) -> tuple[int, float]:
     """Return the same for 0.5 s, times 1.5, up to 10 s, all scaled."""
-    now, pause, requests = 0.0, 0.5 * scale, 0
+    now, pause, requests, most = 0.0, 0.5 * scale, 0, 10 * scale
     while now < job.ends:
+        if pause == most and (equal := int((job.ends - now) / most) - 20) > 0:
+            now, requests = now + equal * most, requests + equal  # all but the last few at once
         now += pause * (0.88 + 0.24 * rng.random())
-        pause, requests = min(pause * 1.5, 10 * scale), requests + 1
+        pause, requests = min(pause * 1.5, most), requests + 1
     return requests, now - job.ends
 
 
@@ -125,39 +134,149 @@ def blind_bound(jobs: list[Job], lateness: float) -> float:
     ends = sorted(job.ends for job in jobs)
     bins = 60
     total = 0.0
-    for number in range(bins):
-        low = ends[number * len(ends) // bins]
-        high = ends[min((number + 1) * len(ends) // bins, len(ends) - 1)]
-        survival = 1 - (number + 0.5) / bins
+    for place in range(bins):
+        low = ends[place * len(ends) // bins]
+        high = ends[min((place + 1) * len(ends) // bins, len(ends) - 1)]
+        survival = 1 - (place + 0.5) / bins
         total += ((high - low) / bins * survival) ** 0.5
     return total**2 / (2 * lateness)
 
 
+# --- one poller for many jobs ------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Followed:
+    """A job among many, as the poller keeps it."""
+
+    job: Job
+    due: float = 0.0
+    asked: float = 0.0
+    since: float = 0.0
+    gap: float = 0.0
+    polls: int = 0
+    status: JobStatus = JobStatus.QUEUED
+    estimate: float | None = None
+
+
+class Together:
+    """One poller for many jobs that were submitted at once: shared ticks, pages, confirmations."""
+
+    def __init__(self, jobs: list[Job], schedule: PollSchedule, rng: random.Random) -> None:
+        self.schedule = schedule
+        self.rng = rng
+        self.requests = 0
+        self.late: list[float] = []
+        self.live = {place: Followed(job) for place, job in enumerate(jobs)}
+        self.heap: list[tuple[float, int]] = []
+        for place, followed in self.live.items():
+            self._plan(place, followed, 0.0)
+
+    def follow(self) -> tuple[float, float]:
+        """Return the requests for each job and the mean lateness."""
+        while self.live:
+            now, due = self._take_due()
+            pages = math.ceil(len(self.live) / limits.LIST_PAGE)
+            if len(due) <= pages:
+                self.requests += len(due)
+                self._look(due, now, asked_again=False)
+            else:
+                self.requests += math.ceil(len(self.live) / limits.SURVEY_WINDOW)
+                self._look(list(self.live), now, asked_again=True)
+        return self.requests / len(self.late), statistics.fmean(self.late)
+
+    def _take_due(self) -> tuple[float, list[int]]:
+        taken: list[int] = []
+        now = 0.0
+        while self.heap and (not taken or self.heap[0][0] <= now):
+            due, place = heapq.heappop(self.heap)
+            followed = self.live.get(place)
+            if followed is not None and followed.due == due:
+                now, followed.due = due, math.nan  # an older entry may be for the same moment
+                taken.append(place)
+        return now, taken
+
+    def _look(self, places: list[int], now: float, *, asked_again: bool) -> None:
+        for place in places:
+            followed = self.live[place]
+            if now >= followed.job.ends:
+                self.requests += asked_again
+                self.late.append(now - followed.job.ends)
+                del self.live[place]
+                continue
+            followed.estimate = followed.job.estimate
+            if now >= followed.job.queued and followed.status is JobStatus.QUEUED:
+                followed.status, followed.polls = JobStatus.RUNNING, 0
+                followed.since, followed.gap = now, now - followed.asked
+            self._plan(place, followed, now)
+            followed.asked = now
+
+    def _plan(self, place: int, followed: Followed, now: float) -> None:
+        sight = Sight(
+            status=followed.status,
+            polls=followed.polls,
+            age=now - followed.since,
+            gap=followed.gap,
+            estimate=followed.estimate,
+        )
+        followed.polls += 1
+        due = now + self.schedule.pause(sight, self.rng.random())
+        followed.due = math.ceil(due / self.schedule.tick) * self.schedule.tick
+        heapq.heappush(self.heap, (followed.due, place))
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def drawn(kind: Kind, count: int) -> list[Job]:
+    """Return the same jobs of a kind for everybody."""
+    rng = random.Random(3)
+    return [kind.draw(rng) for _ in range(count)]
+
+
+def alone(jobs: list[Job], lateness: float) -> tuple[float, float]:
+    """Return the mean requests and lateness of qawait, each job by itself."""
+    schedule = PollSchedule(lateness=lateness)
+    return mean(jobs, lambda job, rng: follow(job, schedule, rng))
+
+
+def run(count: int = 2000) -> list[Row]:
+    """Simulate and return the rows."""
+    rows: list[Row] = []
+    for kind in KINDS:
+        jobs = drawn(kind, count)
+        ibm = mean(jobs, lambda job, rng: fixed(job, IBM_INTERVAL, rng))
+        rows += _rows(f"{kind.name}: requests at {number(ibm[1])} s", "IBM's fixed 0.5 s", ibm[0])
+        for wanted in LATENESSES:
+            requests, late = alone(jobs, wanted)
+            crowd = Together(jobs[:1000], PollSchedule(lateness=wanted), random.Random(7)).follow()
+            title = f"{kind.name}: requests at {number(late)} s"
+            rows += _rows(title, "qawait", requests, f"`lateness={wanted}`")
+            for peer, policy in (("fixed interval", fixed), ("exponential to 10 s", exponential)):
+                same = at_lateness(jobs, policy, late)
+                rows += _rows(title, peer, same, f"{number(same / requests)} times qawait's")
+            rows += _rows(title, "blind bound", blind_bound(jobs, late))
+            title = f"{kind.name}: requests at {number(crowd[1])} s"
+            rows += _rows(title, "qawait, 1,000 jobs", crowd[0], f"`lateness={wanted}`")
+    return rows
+
+
+def _rows(name: str, peer: str, value: float, ratio: str = "") -> list[Row]:
+    return [Row(name=name, peer=peer, value=value, unit="per job", ratio=ratio)]
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the table, or draw the pictures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2000)
-    count = parser.parse_args().jobs
-    print(
-        "| kind | lateness wanted | requests | lateness | fixed interval, same lateness |"
-        " exponential to 10 s, same lateness | blind bound | IBM's fixed 0.5 s |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for kind in KINDS:
-        rng = random.Random(3)
-        jobs = [kind.draw(rng) for _ in range(count)]
-        ibm = mean(jobs, lambda job, r: fixed(job, IBM_INTERVAL, r))
-        for wanted in (0.1, 0.25, 1.0, 5.0):
-            schedule = PollSchedule(lateness=wanted)
-            requests, late = mean(jobs, lambda job, r, s=schedule: follow(job, s, r))  # type: ignore[misc]
-            same = at_lateness(jobs, fixed, late)
-            curve = at_lateness(jobs, exponential, late)
-            print(
-                f"| {kind.name} | {wanted} | {requests:.1f} | {late:.2f} s |"
-                f" {same:.0f} ({same / requests:.1f} times ours) |"
-                f" {curve:.0f} ({curve / requests:.1f} times) |"
-                f" {blind_bound(jobs, late):.1f} | {ibm[0]:.0f} at {ibm[1]:.2f} s |"
-            )
+    parser.add_argument("--pictures", type=Path, help="a folder to draw into, instead")
+    asked = parser.parse_args()
+    if asked.pictures is None:
+        print(markdown(run(asked.jobs)))
+    else:
+        import pictures
+
+        pictures.draw(asked.pictures, asked.jobs)
 
 
 if __name__ == "__main__":

@@ -197,10 +197,11 @@ RUNS = {
     "uvloop": ("aiohttp", "qawait", "raw"),
 }
 CANCELLED = {
-    "idle": "of an idle task",
-    "polling": "of a task whose poll is in flight",
-    "many": "of 1,000 tasks at once: the last",
+    "idle": ("an idle task", 0.5),
+    "polling": ("a task whose poll is in flight", 0.5),
+    "many": ("1,000 tasks at once: the last", 350),
 }
+"""What is cancelled, and the milliseconds until the service should have the cancel."""
 
 
 def origin_for(name: str, origins: list[str], place: int) -> str:
@@ -263,19 +264,34 @@ def cancel_rows(origins: list[str], folder: Path, loops: Iterable[str]) -> list[
     for origin in origins[:2]:
         scheme = origin.partition(":")[0]
         for loop in loops:
+            found = {}
             for name in ("httpx, 32 connections", "qawait", "raw"):
-                found = measure(name, loop, origin, "cancels", folder)
-                cells = (f"{found[key]:.2f}" for key in CANCELLED)
+                found[name] = measure(name, loop, origin, "cancels", folder)
+                cells = (f"{found[name][key]:.2f}" for key in CANCELLED)
                 print(f"| {scheme} | {loop} | {name} | {' | '.join(cells)} |", flush=True)
-                rows += [
-                    Row(
-                        name=f"cancel {what} ({scheme}, {loop})",
-                        peer=name,
-                        value=found[key],
-                        unit="ms",
-                    )
-                    for key, what in CANCELLED.items()
-                ]
+            rows += cancel_rows_of(f"{scheme}, {loop}", found)
+    return rows
+
+
+def cancel_rows_of(where: str, found: dict[str, dict[str, float]]) -> list[Row]:
+    """Return the rows of one loop."""
+    rows = []
+    for key, (what, limit) in CANCELLED.items():
+        for name, at in found.items():
+            ours = name == "qawait"
+            aim, holds = at_most(limit, at[key], "ms") if ours else ("", None)
+            times = number(at[key] / found["httpx, 32 connections"][key])
+            rows.append(
+                Row(
+                    name=f"cancel of {what} ({where})",
+                    peer=name,
+                    value=at[key],
+                    unit="ms",
+                    ratio=f"{times} of httpx" if ours else "",
+                    aim=aim,
+                    holds=holds,
+                )
+            )
     return rows
 
 

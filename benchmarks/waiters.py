@@ -138,8 +138,8 @@ class Threads(Waiter):
     async def fetch(self, ids: list[str]) -> None:
         """Fetch from 32 threads, since more only get in each other's way."""
         with ThreadPoolExecutor(32) as pool:
-            for _ in pool.map(lambda job_id: self.jobs[job_id].result(), ids):
-                pass
+            for fetching in [pool.submit(self.jobs[job_id].result) for job_id in ids]:
+                self.errors += fetching.exception() is not None
 
     async def close(self) -> None:
         """Leave the sessions to the end of the process."""
@@ -211,7 +211,10 @@ class Loop(Waiter):
 
         async def one(job_id: str) -> None:
             async with slots:
-                await self.get(f"/jobs/{job_id}/results")
+                try:
+                    await self.get(f"/jobs/{job_id}/results")
+                except Exception:  # noqa: BLE001 - counted, whatever it is
+                    self.errors += 1
 
         await asyncio.gather(*(one(job_id) for job_id in ids))
 
