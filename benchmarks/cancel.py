@@ -56,8 +56,9 @@ async def bare(emu: Emulator, rounds: int) -> list[float]:
             job = await client.submit_program(
                 "sampler", PARAMS, backend="ibm_manila", on_cancel="detach"
             )
-            task = asyncio.ensure_future(wait_bare(http, job.id))
-            await asyncio.sleep(0.02)
+            waiting = asyncio.Event()
+            task = asyncio.ensure_future(wait_bare(http, job.id, waiting))
+            await waiting.wait()  # cancelled before, it would send nothing
             times.append(await stopped(task, emu, job.id))
     return times
 
@@ -67,9 +68,10 @@ async def token(client: qawait.Client) -> str:
     return (await client._service.tokens.token()).reveal()  # noqa: SLF001 - to compare like with like
 
 
-async def wait_bare(http: httpx.AsyncClient, job_id: str) -> None:
+async def wait_bare(http: httpx.AsyncClient, job_id: str, waiting: asyncio.Event) -> None:
     """Wait for a job, and cancel it when cancelled."""
     await http.get(f"/jobs/{job_id}")
+    waiting.set()
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:

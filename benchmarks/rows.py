@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 HEAD = "| measure | whose | value | ratio | aim | holds |\n|---|---|---|---|---|---|"
@@ -53,6 +53,26 @@ def at_most(limit: float, value: float | None, unit: str = "") -> tuple[str, boo
 def markdown(rows: Iterable[Row]) -> str:
     """Return the rows as a Markdown table."""
     return "\n".join((HEAD, *(row.line() for row in rows)))
+
+
+def pivot(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table with a column for whoever was measured."""
+    peers = list(dict.fromkeys(row.peer for row in rows))
+    names = list(dict.fromkeys(row.name for row in rows))
+    values = {(row.name, row.peer): row for row in rows}
+    units = {row.name: row.unit for row in rows if row.unit}
+    lines = [f"| | {' | '.join(peers)} |", "|---" * (1 + len(peers)) + "|"]
+    for name in names:
+        title = f"{name}, {units[name]}" if name in units else name
+        cells = (_cell(values.get((name, peer))) for peer in peers)
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return "not in time" if row.value is None else number(row.value)
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

@@ -246,23 +246,41 @@ def run(count: int = 2000) -> list[Row]:
     for kind in KINDS:
         jobs = drawn(kind, count)
         ibm = mean(jobs, lambda job, rng: fixed(job, IBM_INTERVAL, rng))
-        rows += _rows(f"{kind.name}: requests at {number(ibm[1])} s", "IBM's fixed 0.5 s", ibm[0])
         for wanted in LATENESSES:
-            requests, late = alone(jobs, wanted)
-            crowd = Together(jobs[:1000], PollSchedule(lateness=wanted), random.Random(7)).follow()
-            title = f"{kind.name}: requests at {number(late)} s"
-            rows += _rows(title, "qawait", requests, f"`lateness={wanted}`")
-            for peer, policy in (("fixed interval", fixed), ("exponential to 10 s", exponential)):
-                same = at_lateness(jobs, policy, late)
-                rows += _rows(title, peer, same, f"{number(same / requests)} times qawait's")
-            rows += _rows(title, "blind bound", blind_bound(jobs, late))
-            title = f"{kind.name}: requests at {number(crowd[1])} s"
-            rows += _rows(title, "qawait, 1,000 jobs", crowd[0], f"`lateness={wanted}`")
+            rows += rows_of(f"{kind.name}, `lateness={wanted}`", compared(jobs, wanted, ibm))
     return rows
 
 
-def _rows(name: str, peer: str, value: float, ratio: str = "") -> list[Row]:
-    return [Row(name=name, peer=peer, value=value, unit="per job", ratio=ratio)]
+def compared(
+    jobs: list[Job], wanted: float, ibm: tuple[float, float]
+) -> dict[str, tuple[float, float]]:
+    """Return requests and lateness of qawait, and of others at qawait's lateness or their own."""
+    requests, late = alone(jobs, wanted)
+    crowd = Together(jobs[:1000], PollSchedule(lateness=wanted), random.Random(7)).follow()
+    return {
+        "IBM's fixed 0.5 s": ibm,
+        "qawait": (requests, late),
+        "qawait, 1,000 jobs": crowd,
+        "fixed, same lateness": (at_lateness(jobs, fixed, late), late),
+        "exponential, same lateness": (at_lateness(jobs, exponential, late), late),
+        "bound, status unseen": (max(1.0, blind_bound(jobs, late)), late),
+    }
+
+
+def rows_of(title: str, found: dict[str, tuple[float, float]]) -> list[Row]:
+    """Return a row for each figure."""
+    ours = found["qawait"][0]
+    return [
+        Row(
+            name=f"{title}: {what}",
+            peer=peer,
+            value=figures[place],
+            unit=unit,
+            ratio="" if place else f"{number(figures[place] / ours)} of qawait",
+        )
+        for place, (what, unit) in enumerate((("requests", "per job"), ("mean lateness", "s")))
+        for peer, figures in found.items()
+    ]
 
 
 def main() -> None:
