@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import gc
 import json
+import logging
 import os
 import ssl
 import statistics
@@ -67,10 +68,10 @@ async def work(name: str, count: int, origin: str, orders: str, folder: str) -> 
         sample.start()
         control.ask("start", after=FIRST_SECONDS, spread=SPREAD_SECONDS)
         begun.update(cpu=cpu(), at=time.monotonic())
-        selector.longest, selector.left = 0.0, None
+        selector.start()
 
     await waiter.wait(ids, begin, lambda job_id: came.update({job_id: time.monotonic()}))
-    spent, stall = cpu() - begun["cpu"], selector.longest
+    spent, stall, step = cpu() - begun["cpu"], selector.longest, selector.busiest
     report, ends = control.ask("report"), control.ask("ends")
     waiter.import_decoder()
     used = cpu()
@@ -88,6 +89,7 @@ async def work(name: str, count: int, origin: str, orders: str, folder: str) -> 
         "KiB": (sizes[0] - before) / count if sizes else None,
         "RSS": sizes[0] / 1024 if sizes else None,
         "stall": stall * 1e3 if waiter.has_loop else None,
+        "step": step * 1e3 if waiter.has_loop else None,
         "connections": report["connections"],
         "reopened": report["reopened"],
         "errors": waiter.errors,
@@ -99,6 +101,7 @@ async def work(name: str, count: int, origin: str, orders: str, folder: str) -> 
 def worker(arguments: list[str]) -> None:
     """Measure one peer and print the figures as JSON."""
     name, count, origin, orders, folder = arguments
+    logging.disable(logging.WARNING)  # that the import of Qiskit, after it all, blocked the loop
 
     def loop() -> asyncio.AbstractEventLoop:
         return asyncio.SelectorEventLoop(Watched())
@@ -142,6 +145,7 @@ COLUMNS = {
     "p50": "s",
     "p99": "s",
     "stall": "ms",
+    "step": "ms",
     "KiB": "KiB per job",
     "RSS": "MiB",
     "connections": "",
@@ -156,6 +160,7 @@ NAMES = {
     "p50": "median lateness",
     "p99": "99 % lateness",
     "stall": "longest stall of the loop",
+    "step": "processor time of the loop's longest step",
     "KiB": "memory for each job",
     "RSS": "memory of the process",
     "connections": "connections",
@@ -166,9 +171,9 @@ NAMES = {
 
 
 def polling(found: Found) -> float:
-    """Return the polling requests per job, without the one in which its end is seen."""
-    together: float = found["status requests"] + found["list requests"] - 1
-    return max(0.0, together)
+    """Return the polling requests per job, that in which its end is seen included."""
+    together: float = found["status requests"] + found["list requests"]
+    return together
 
 
 def limits(name: str, count: int, delay: float) -> dict[str, float]:
@@ -220,10 +225,14 @@ def rows_of(name: str, count: int, found: Found | None, delay: float) -> Iterato
 
 def table(count: int, runs: dict[str, Found | None]) -> str:
     """Return the runs of one size side by side."""
-    lines = [f"\n{count:,} jobs\n", f"| | {' | '.join(COLUMNS)} |", "|---" * 15 + "|"]
+    lines = [
+        f"\n{count:,} jobs\n",
+        f"| | {' | '.join(COLUMNS)} |",
+        "|---" * (1 + len(COLUMNS)) + "|",
+    ]
     for name, found in runs.items():
         cells = (
-            ["not in time"] + [""] * 13
+            ["not in time"] + [""] * (len(COLUMNS) - 1)
             if found is None
             else ["-" if found[c] is None else number(found[c]) for c in COLUMNS]
         )

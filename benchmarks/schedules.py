@@ -160,7 +160,11 @@ class Followed:
 
 
 class Together:
-    """One poller for many jobs that were submitted at once: shared ticks, pages, confirmations."""
+    """One poller for many jobs that were submitted at once and are awaited: shared ticks, pages.
+
+    A job that a page does not show has ended: fetching its result, which is not
+    counted, confirms it.
+    """
 
     def __init__(self, jobs: list[Job], schedule: PollSchedule, rng: random.Random) -> None:
         self.schedule = schedule
@@ -179,10 +183,10 @@ class Together:
             pages = math.ceil(len(self.live) / limits.LIST_PAGE)
             if len(due) <= pages:
                 self.requests += len(due)
-                self._look(due, now, asked_again=False)
+                self._look(due, now)
             else:
                 self.requests += math.ceil(len(self.live) / limits.SURVEY_WINDOW)
-                self._look(list(self.live), now, asked_again=True)
+                self._look(list(self.live), now)
         return self.requests / len(self.late), statistics.fmean(self.late)
 
     def _take_due(self) -> tuple[float, list[int]]:
@@ -196,11 +200,10 @@ class Together:
                 taken.append(place)
         return now, taken
 
-    def _look(self, places: list[int], now: float, *, asked_again: bool) -> None:
+    def _look(self, places: list[int], now: float) -> None:
         for place in places:
             followed = self.live[place]
             if now >= followed.job.ends:
-                self.requests += asked_again
                 self.late.append(now - followed.job.ends)
                 del self.live[place]
                 continue
