@@ -259,9 +259,10 @@ class Service:
         if rest == "cancel":
             job.cancelled = True
             return EMPTY
+        now = time.monotonic()
         if rest == "results":
-            return self.result
-        return job.render(time.monotonic())
+            return EMPTY if job.is_pending(now) else self.result
+        return job.render(now)
 
     def _submitted(self, body: bytes) -> bytes:
         self.counts["submit"] += 1

@@ -61,7 +61,7 @@ STYLE = {
 def draw(folder: Path, count: int) -> None:
     """Draw all pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are a literal type
+    with mpl.rc_context(STYLE):
         save(requests_against_lateness(count), folder / "polling-requests.svg")
         save(pauses(), folder / "polling-pauses.svg")
 
