@@ -170,6 +170,11 @@ NAMES = {
 }
 
 
+def jobs(count: int) -> str:
+    """Return so many jobs in words."""
+    return f"{count:,} jobs" if count > 1 else "1 job"
+
+
 def polling(found: Found) -> float:
     """Return the polling requests per job, that in which its end is seen included."""
     together: float = found["status requests"] + found["list requests"]
@@ -199,7 +204,7 @@ def beside_ibm(name: str, count: int, found: Found, ibm: Found, asks: float) -> 
         ("processor time", ibm["cpu"] / found["cpu"], 15, ""),
     ):
         yield Row(
-            name=f"{count:,} jobs: {what}, IBM's client ÷ this",
+            name=f"{jobs(count)}: {what}, IBM's client ÷ this",
             peer=name,
             value=times,
             unit="times",
@@ -212,21 +217,21 @@ def beside_ibm(name: str, count: int, found: Found, ibm: Found, asks: float) -> 
 def rows_of(name: str, count: int, found: Found | None, delay: float) -> Iterator[Row]:
     """Yield every figure of one run."""
     if found is None:
-        yield Row(name=f"{count:,} jobs: processor time", peer=name, value=None)
+        yield Row(name=f"{jobs(count)}: processor time", peer=name, value=None)
         return
     aimed = limits(name, count, delay)
     for column, unit in COLUMNS.items():
         if (value := found[column]) is None:
             continue
         aim, holds = at_most(aimed[column], value, unit) if column in aimed else ("", None)
-        title = f"{count:,} jobs: {NAMES.get(column, column)}"
+        title = f"{jobs(count)}: {NAMES.get(column, column)}"
         yield Row(name=title, peer=name, value=value, unit=unit, aim=aim, holds=holds)
 
 
 def table(count: int, runs: dict[str, Found | None]) -> str:
     """Return the runs of one size side by side."""
     lines = [
-        f"\n{count:,} jobs\n",
+        f"\n{jobs(count)}\n",
         f"| | {' | '.join(COLUMNS)} |",
         "|---" * (1 + len(COLUMNS)) + "|",
     ]
