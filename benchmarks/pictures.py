@@ -113,7 +113,7 @@ def curves(axes: Any, kind: Kind, count: int) -> None:
     many = drawn(kind, CROWD)
     crowd = [
         Together(many, PollSchedule(lateness=lateness), random.Random(7)).follow()
-        for lateness in LATENESSES[::2]  # these take longest, and are the smoothest
+        for lateness in LATENESSES
     ]
     line(
         axes,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 IBM_INTERVAL = 0.5
 LATENESSES = (0.1, 0.25, 1.0, 5.0)
 CROWD = 1000
+GROWN_POLLS = 8
+"""After so many polls the default schedule's pauses in the queue have stopped growing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,7 @@ class Followed:
     polls: int = 0
     status: JobStatus = JobStatus.QUEUED
     estimate: float | None = None
+    steady: float = 0.0  # the pause while queued, once it has stopped growing
 
 
 class Together:
@@ -210,12 +213,22 @@ class Together:
                 continue
             followed.estimate = followed.job.estimate
             if now >= followed.job.queued and followed.status is JobStatus.QUEUED:
-                followed.status, followed.polls = JobStatus.RUNNING, 0
+                followed.status, followed.polls, followed.steady = JobStatus.RUNNING, 0, 0.0
                 followed.since, followed.gap = now, now - followed.asked
             self._plan(place, followed, now)
             followed.asked = now
+        if len(self.heap) > 3 * len(self.live):  # most of it is out of date
+            self.heap = [(followed.due, place) for place, followed in self.live.items()]
+            heapq.heapify(self.heap)
 
     def _plan(self, place: int, followed: Followed, now: float) -> None:
+        pause = followed.steady * (1 + self.schedule.jitter * (2 * self.rng.random() - 1))
+        if not pause:
+            pause = self._changing_pause(followed, now)
+        followed.due = math.ceil((now + pause) / self.schedule.tick) * self.schedule.tick
+        heapq.heappush(self.heap, (followed.due, place))
+
+    def _changing_pause(self, followed: Followed, now: float) -> float:
         sight = Sight(
             status=followed.status,
             polls=followed.polls,
@@ -224,9 +237,9 @@ class Together:
             estimate=followed.estimate,
         )
         followed.polls += 1
-        due = now + self.schedule.pause(sight, self.rng.random())
-        followed.due = math.ceil(due / self.schedule.tick) * self.schedule.tick
-        heapq.heappush(self.heap, (followed.due, place))
+        if followed.polls > GROWN_POLLS and followed.status is JobStatus.QUEUED:
+            followed.steady = self.schedule.pause(sight, 0.5)
+        return self.schedule.pause(sight, self.rng.random())
 
 
 # --- the table ---------------------------------------------------------------------------------
