@@ -191,8 +191,11 @@ def refresh(page: Path, tables: str) -> None:
     page.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}")
 
 
-def run(names: list[str], figures: dict[str, Any], *, quick: bool) -> list[str]:
-    """Run the benchmarks, keep their rows, and return the names of those that failed."""
+def run(names: list[str], docs: Path, *, quick: bool) -> list[str]:
+    """Run the benchmarks, write after each of them, and return the names of those that failed."""
+    data = docs / "performance.json"
+    figures: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {"rows": {}}
+    figures["machine"] = machine()
     failed = []
     for name in names:
         began = time.monotonic()
@@ -200,10 +203,12 @@ def run(names: list[str], figures: dict[str, Any], *, quick: bool) -> list[str]:
         rows = measured(name, quick=quick)
         if rows is None:
             failed.append(name)
-        else:
-            figures["rows"][name] = rows
-            print(pivot([Row(**row) for row in rows]))
+            continue
+        print(pivot([Row(**row) for row in rows]))
         print(f"\n{time.monotonic() - began:.0f} s", flush=True)
+        figures["rows"][name] = rows
+        data.write_text(json.dumps(figures, indent=1) + "\n")
+        refresh(docs / "performance.md", text(figures))
     return failed
 
 
@@ -228,17 +233,10 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(SECTIONS), help="names, parted by commas")
     parser.add_argument("--docs", type=Path, default=Path(__file__).parents[1] / "docs")
     asked = parser.parse_args()
-    data = asked.docs / "performance.json"
-    figures: dict[str, Any] = {"rows": {}}
-    if data.exists():
-        figures = json.loads(data.read_text())
-    figures["machine"] = machine()
     names = asked.only.split(",")
     if unknown := set(names) - set(SECTIONS):
         parser.error(f"{', '.join(unknown)}: there are {', '.join(SECTIONS)}")
-    failed = run(names, figures, quick=asked.quick)
-    data.write_text(json.dumps(figures, indent=1) + "\n")
-    refresh(asked.docs / "performance.md", text(figures))
+    failed = run(names, asked.docs, quick=asked.quick)
     print(f"failed: {', '.join(failed)}" if failed else "all done")
     return 1 if failed else 0
 
