@@ -192,7 +192,8 @@ def _our_bits(body: bytes) -> None:
     from qawait.ibm.codec.tensor import decode_bits
 
     result = json.loads(body)
-    BitArray(*decode_bits(result["data"][0]["results"]["meas"], Budget(len(body))))
+    bits = decode_bits(result["data"][0]["results"]["meas"], Budget(len(body)))
+    BitArray(bits.array, bits.num_bits)
 
 
 async def their_encoder(pubs: list[Any]) -> None:

@@ -22,6 +22,8 @@ fetching is never a job failure.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class QawaitError(Exception):
     """Base of every error that qawait raises on purpose."""
@@ -36,6 +38,21 @@ class QawaitError(Exception):
         named = (("job", self.job_id), ("tag", self.tag))
         known = ", ".join(f"{name} {value}" for name, value in named if value)
         return f"{self.message} [{known}]" if known else self.message
+
+    def again(self) -> Self:
+        """Return a copy to raise where this error is told once more.
+
+        One object that several callers raise would gather the traceback and the
+        notes of them all. The copy begins with this one's traceback, cause,
+        notes and attributes, and what happens to it leaves this one alone.
+        """
+        twin = type(self).__new__(type(self), *self.args)
+        vars(twin).update(vars(self))
+        if hasattr(self, "__notes__"):
+            twin.__notes__ = [*self.__notes__]
+        twin.__cause__, twin.__context__ = self.__cause__, self.__context__
+        twin.__suppress_context__ = self.__suppress_context__
+        return twin.with_traceback(self.__traceback__)
 
 
 class ConfigError(QawaitError, ValueError):

@@ -209,6 +209,10 @@ STREAM_TEXT_BYTES: Final = 4 * 2**10
 """Arrays with less text are decoded at the end, all together; 400 shots of 50 bits take it."""
 INLINE_DUMP_INSTRUCTIONS: Final = 2_000
 """Circuits up to this size are encoded on the event loop (3 ms), whose lock a thread would hold."""
+RESULT_CACHE_BYTES: Final = 256 * 2**20
+"""Decoded results that a client keeps in memory though nobody holds them: 20 of 1 M x 100 bits."""
+SPOOL_PAGE_BYTES: Final = 2**20
+"""How much of a result is written to disk at once (0.3 ms, in a thread)."""
 EXPANSION_FREE_BYTES: Final = 256 * 2**20
 """What a result may decompress to however small it is: 10 million shots without noise."""
 EXPANSION_RATIO: Final = 200

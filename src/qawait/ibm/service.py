@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ import anyio
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
 from qawait.ibm.auth import TokenSource
+from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import API_VERSION, backends, jobs
 from qawait.ibm.wire.jobs import JobFilter
@@ -20,12 +22,13 @@ from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from qawait.ibm.account import Account
+    from qawait.ibm.body import Sink
     from qawait.ibm.wire import Reply, Request
-    from qawait.jobs.service import CancelReply, Group
+    from qawait.jobs.service import CancelReply, Fetched, Group
     from qawait.types import Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
@@ -34,7 +37,7 @@ _AGENT: Final = f"qawait/{__version__}"
 class IBMService:
     """One instance of IBM Quantum, spoken to on behalf of one account.
 
-    `decode` turns the bytes of a result into its value. `transport` and
+    `disk_bytes` is how much of the last results stays on disk. `transport` and
     `iam_transport` replace the connections to `account.url` and
     `account.iam_url`. Each method is one request; one that the service refuses
     with 401 is sent once more with a new token, since a 401 means that nothing
@@ -45,12 +48,12 @@ class IBMService:
         self,
         account: Account,
         *,
-        decode: Callable[[bytes], Awaitable[Any]],
+        disk_bytes: int = 0,
         transport: Transport | None = None,
         iam_transport: Transport | None = None,
     ) -> None:
         self._account = account
-        self._decode = decode
+        self._results = Results(self._call, hide=lambda: self._secrets, disk_bytes=disk_bytes)
         context = None if transport and iam_transport else _context(account)
         self._transport = transport or Transport(account.url, verify=context, proxy=account.proxy)
         self._iam_transport = iam_transport or Transport(
@@ -65,6 +68,7 @@ class IBMService:
 
     async def aclose(self) -> None:
         """Close every connection; the service cannot be used afterwards."""
+        self._results.close()
         try:
             await self._transport.aclose()
         finally:
@@ -150,17 +154,16 @@ class IBMService:
         self._known.update((job.job_id, job) for job in page)
         return page
 
-    async def fetch(self, job_id: str) -> Any | None:
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
         """Return the decoded result of a job that is DONE; `None` while there is none yet.
 
         Raises:
             JobFailedError: the service stored a traceback in place of a result.
         """
-        call = jobs.results(job_id)
         with _about(job_id=job_id):
-            reply = await self._call(call)
-            body = jobs.parse_results(reply, call, job_id=job_id, hide=self._secrets)
-            return None if body is None else await self._decode(body)
+            return await self._results.fetch(job_id, program, private=private)
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return what a failed job stored in place of a result, if anything."""
@@ -251,16 +254,21 @@ class IBMService:
         return (self._account.token,) if token is None else (self._account.token, token)
 
     async def _call(
-        self, request: Request, *, on_sending: Callable[[], None] | None = None
+        self,
+        request: Request,
+        *,
+        on_sending: Callable[[], None] | None = None,
+        sink: Callable[[], Sink] | None = None,
     ) -> Reply:
+        send = partial(self._transport.send, request, on_sending=on_sending, sink=sink)
         token = await self.tokens.token()
-        reply = await self._transport.send(request, self._headers(token), on_sending=on_sending)
+        reply = await send(self._headers(token))
         if reply.status != HTTPStatus.UNAUTHORIZED:
             return reply
         fresh = await self.tokens.renew(token)
         if fresh is token:
             return reply
-        return await self._transport.send(request, self._headers(fresh), on_sending=on_sending)
+        return await send(self._headers(fresh))
 
     def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
         bearer = Secret(f"Bearer {token.reveal()}")

@@ -40,6 +40,14 @@ class Group:
     session_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A decoded result, and about how many bytes of memory it takes."""
+
+    value: Any
+    size: int
+
+
 class Service(Protocol):
     """A remote service that runs jobs."""
 
@@ -77,8 +85,14 @@ class Service(Protocol):
         """Return one page of the ended jobs of a group, as `pending` does of the others."""
         ...
 
-    async def fetch(self, job_id: str) -> Any | None:
-        """Return the decoded result of a job that is DONE; `None` while there is none yet."""
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
+        """Return the decoded result of a job that is DONE; `None` while there is none yet.
+
+        `program` is the one that the job runs, if known. The service gives the
+        result of a `private` job once: it is not lost if decoding it fails.
+        """
         ...
 
     async def failure_text(self, job_id: str) -> str | None:

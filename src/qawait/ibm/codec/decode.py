@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.lowlevel
 
@@ -13,9 +13,6 @@ from qawait.ibm.codec.inflate import Budget
 from qawait.ibm.codec.stream import StreamDecoder
 from qawait.ibm.codec.values import read_json
 from qawait.ibm.heavy import inline_or_in_worker
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 async def decode(body: bytes, *, circuits: bool = False) -> Any:
@@ -29,15 +26,25 @@ async def decode(body: bytes, *, circuits: bool = False) -> Any:
         ProtocolError: if the result is malformed, truncated or too large.
     """
     if len(body) <= limits.STREAM_TEXT_BYTES:  # there is no large array in it
-        return await _ended(partial(decode_result, body, circuits=circuits), body)
+        work = partial(decode_result, body, circuits=circuits)
+        return await inline_or_in_worker(work, inline=not spans.needs_runtime(body))
     decoder = StreamDecoder(circuits=circuits)
-    for start in range(0, len(body), limits.STREAM_CHUNK_BYTES):
-        work_left = decoder.feed(body[start : start + limits.STREAM_CHUNK_BYTES])
+    await feed(decoder, body)
+    return await finish(decoder)
+
+
+async def feed(decoder: StreamDecoder, piece: bytes) -> None:
+    """Feed a decoder, and let the event loop have its turn after each step.
+
+    Raises:
+        ProtocolError: if the body is malformed or too large.
+    """
+    for start in range(0, len(piece), limits.STREAM_CHUNK_BYTES):
+        work_left = decoder.feed(piece[start : start + limits.STREAM_CHUNK_BYTES])
         await anyio.lowlevel.checkpoint()
         while work_left:
             work_left = decoder.feed(b"")
             await anyio.lowlevel.checkpoint()
-    return await finish(decoder)
 
 
 async def finish(decoder: StreamDecoder) -> Any:
@@ -46,12 +53,7 @@ async def finish(decoder: StreamDecoder) -> Any:
     Raises:
         ProtocolError: if the result is malformed, truncated or too large.
     """
-    return await _ended(decoder.finish, decoder.skeleton)
-
-
-async def _ended(work: Callable[[], Any], text: bytes) -> Any:
-    inline = len(text) <= limits.INLINE_BYTES and not spans.needs_runtime(text)
-    return await inline_or_in_worker(work, inline=inline)
+    return await inline_or_in_worker(decoder.finish, inline=decoder.is_quick)
 
 
 def decode_result(body: bytes, *, circuits: bool = False) -> Any:
