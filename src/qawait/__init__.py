@@ -24,7 +24,7 @@ from qawait.errors import (
     UnknownOutcomeError,
     UnknownStatusError,
 )
-from qawait.types import CancelOutcome, JobStatus, Snapshot, Stage, Update
+from qawait.types import CancelOutcome, JobStatus, ResultCache, Snapshot, Stage, Update
 from qawait.version import __version__
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ __all__ = [
     "ProtocolError",
     "QawaitError",
     "RejectedError",
+    "ResultCache",
     "Sampler",
     "Scope",
     "Snapshot",

@@ -24,6 +24,7 @@ from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
 from qawait.jobs.completed import AsCompleted
 from qawait.jobs.driver import Driver
+from qawait.jobs.fetching import Results
 from qawait.jobs.host import TaskHost
 from qawait.jobs.job import Job, ResultT, checked_timeout
 from qawait.jobs.lifecycle import Event, JobState
@@ -34,7 +35,7 @@ from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
 from qawait.scope import Scope
-from qawait.types import Stage, SubmitRequest, Update
+from qawait.types import ResultCache, Stage, SubmitRequest, Update
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -64,6 +65,7 @@ class ClientOptions:
     is_mine: Callable[[Row], bool]
     on_cancel: OnCancel = "cancel"
     schedule: PollSchedule = field(default_factory=PollSchedule)
+    results: ResultCache = field(default_factory=ResultCache)
     clean_up: Callable[[], Awaitable[object]] | None = None
     until_gone: Callable[[], Awaitable[object]] | None = None
 
@@ -83,7 +85,8 @@ class Client(Runner):
         self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
-        self._shared = Shared(service, self._host, self._poller, self._calls)
+        results = Results(options.results.memory_bytes)
+        self._shared = Shared(service, self._host, self._poller, self._calls, results=results)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
         self._protection: Protection | None = None
         self._backends = Backends(service, self._calls)

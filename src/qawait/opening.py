@@ -16,6 +16,7 @@ from qawait.ibm.service import IBMService, plain_headers
 from qawait.ibm.transport import usual_certificates
 from qawait.jobs.schedule import PollSchedule
 from qawait.runner import check_policy
+from qawait.types import ResultCache
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable
@@ -37,6 +38,7 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     filename: str | Path | None = None,
     on_cancel: OnCancel = "cancel",
     schedule: PollSchedule | None = None,
+    results: ResultCache | None = None,
     guardian: bool = True,
 ) -> Opening:
     """Open a client on IBM Quantum, by `async with` or by `await`.
@@ -45,7 +47,8 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     variables `QISKIT_IBM_TOKEN`, `QISKIT_IBM_INSTANCE`, `QISKIT_IBM_URL` and
     `IAM_URL`. `token` is an API key and `instance` a CRN. A `url` that has a path
     is the API's base as it stands. `name` and `filename` choose a saved account.
-    `on_cancel` is the policy of jobs that name none.
+    `on_cancel` is the policy of jobs that name none, `results` how much of their
+    results is kept.
 
     With the first submit a small process is started, the guardian, which cancels
     this client's jobs if this process dies; `guardian=False` goes without it.
@@ -54,6 +57,7 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
         ConfigError: something given, saved or set is wrong; nothing has been sent.
     """
     check_policy(on_cancel)
+    cache = _checked(results)
     account = resolve_account(
         token=token,
         instance=instance,
@@ -64,8 +68,8 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     )
 
     async def open_() -> Client:
-        service = IBMService(account)
-        return await Client.open(service, _options(account, on_cancel, schedule, guardian=guardian))
+        options = _options(account, on_cancel, schedule, cache, guardian=guardian)
+        return await Client.open(IBMService(account, disk_bytes=cache.disk_bytes), options)
 
     return Opening(open_)
 
@@ -79,18 +83,21 @@ def local(
     seed: int | None = None,
     on_cancel: OnCancel = "cancel",
     schedule: PollSchedule | None = None,
+    results: ResultCache | None = None,
 ) -> Opening:
     """Open a client on an embedded service of its own: no account and no network.
 
     The service runs in a process beside this one and executes circuits for real
     with Aer, on snapshots of IBM's `backends`: ideally, or with their `noise`.
-    Jobs wait `queue_seconds` and run at least `run_seconds`. It ends with the client,
+    Jobs wait `queue_seconds` and run at least `run_seconds`. `on_cancel` and
+    `results` are as for `connect`. The service ends with the client,
     so nothing outlives it and no guardian is needed.
 
     Raises:
         ConfigError: the extra `local` is not installed, or an option is wrong.
     """
     check_policy(on_cancel)
+    cache = _checked(results)
     if isinstance(backends, str):
         raise ConfigError(f"backends must be a list of names, such as [{backends!r}]")
 
@@ -106,8 +113,8 @@ def local(
         )
         try:
             account = _account_of(embedded.emulator)
-            service = IBMService(account)
-            options = _options(account, on_cancel, schedule, guardian=False)
+            service = IBMService(account, disk_bytes=cache.disk_bytes)
+            options = _options(account, on_cancel, schedule, cache, guardian=False)
             options = replace(
                 options,
                 protect=None,
@@ -123,8 +130,21 @@ def local(
     return Opening(open_)
 
 
+def _checked(results: object) -> ResultCache:
+    if results is None:
+        return ResultCache()
+    if isinstance(results, ResultCache):
+        return results
+    raise ConfigError(f"results must be a qawait.ResultCache, not {results!r:.60}")
+
+
 def _options(
-    account: Account, on_cancel: OnCancel, schedule: PollSchedule | None, *, guardian: bool
+    account: Account,
+    on_cancel: OnCancel,
+    schedule: PollSchedule | None,
+    results: ResultCache,
+    *,
+    guardian: bool,
 ) -> ClientOptions:
     def protect(client_tag: str) -> Protection:
         where = Where(
@@ -142,6 +162,7 @@ def _options(
         is_mine=lambda row: (row.url, row.instance) == (account.url, account.instance),
         on_cancel=on_cancel,
         schedule=schedule or PollSchedule(),
+        results=results,
     )
 
 

@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from qawait import limits
+from qawait.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -155,3 +158,30 @@ class SubmitRequest:
     session_id: str | None = None
     private: bool = False
     log_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCache:
+    """How much of its jobs' results a client keeps, so that asking again costs nothing.
+
+    Beyond `memory_bytes` of decoded results, the least recently used are let go
+    of and downloaded anew when asked for. With `disk_bytes`, so much of the last
+    results of 1 MiB or more stays on disk as it came, and is decoded anew instead:
+    in a file of the user's state folder that has no name and ends with the client.
+
+    While somebody holds a result, every call gives that same object, whatever
+    the limits. As long as its job's handle is held, the result of a private job
+    is never let go of, nor is a plain dict or list.
+
+    Raises:
+        ConfigError: a size that is none.
+    """
+
+    memory_bytes: int = limits.RESULT_CACHE_BYTES
+    disk_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("memory_bytes", "disk_bytes"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ConfigError(f"{name} must be a number of bytes from 0 on, not {value!r:.60}")

@@ -60,11 +60,6 @@ API_FAULTS: dict[str, bytes | None] = {
 }
 
 
-async def decode(body: bytes) -> object:
-    """Decode nothing."""
-    return body
-
-
 def account(origin: str) -> Account:
     """Return an account on a local server."""
     return Account(token=Secret(KEY), instance=CRN, url=f"{origin}/api/v1", iam_url=origin)
