@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import weakref
 from functools import partial
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -31,7 +32,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._lock = anyio.Lock()
-        self._file: IO[bytes] | None = None
+        self._file: _File | None = None
         self._pages = 0
         self._free: list[int] = []
 
@@ -45,7 +46,7 @@ class Spool:
             file = await self._opened()
             page = _Page(self._take(), len(data))
             # A write whose caller is cancelled goes on, so its page is never used again.
-            await in_thread(partial(_write, file, page.number, data))
+            await in_thread(partial(file.write, data, page.place))
         except (OSError, ConfigError) as error:
             _log.warning("a result stays in memory: it cannot be spooled (%s)", error)
             return data
@@ -58,7 +59,7 @@ class Spool:
             OSError: the disk fails.
         """
         file = await self._opened()
-        return await in_thread(partial(_read, file, page))
+        return await in_thread(partial(file.read, page.size, page.place))
 
     def free(self, page: _Page) -> None:
         """Let a page be written again."""
@@ -74,16 +75,20 @@ class Spool:
         self._pages += 1
         return self._pages - 1
 
-    async def _opened(self) -> IO[bytes]:
+    async def _opened(self) -> _File:
         async with self._lock:
             if self._file is None:
-                self._file = await in_thread(_open)
+                self._file = await in_thread(_File)
         return self._file
 
 
 class _Page(NamedTuple):
     number: int
     size: int
+
+    @property
+    def place(self) -> int:
+        return self.number * limits.SPOOL_PAGE_BYTES
 
 
 class Body:
@@ -142,18 +147,21 @@ class Body:
         self._rest.clear()
 
 
-def _open() -> IO[bytes]:
-    folder = state_folder()
-    make_private(folder)
-    return tempfile.TemporaryFile(dir=folder, buffering=0)
+class _File:
+    """A file without a name; it is closed, and gone, once nobody has this object any more."""
 
+    def __init__(self) -> None:
+        folder = state_folder()
+        make_private(folder)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            self._number = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._number)
 
-def _write(file: IO[bytes], page: int, data: bytes) -> None:
-    place, view = page * limits.SPOOL_PAGE_BYTES, memoryview(data)
-    while view:
-        written = os.pwrite(file.fileno(), view, place)
-        place, view = place + written, view[written:]
+    def write(self, data: bytes, place: int) -> None:
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._number, view, place)
+            place, view = place + written, view[written:]
 
-
-def _read(file: IO[bytes], page: _Page) -> bytes:
-    return os.pread(file.fileno(), page.size, page.number * limits.SPOOL_PAGE_BYTES)
+    def read(self, size: int, place: int) -> bytes:
+        return os.pread(self._number, size, place)
