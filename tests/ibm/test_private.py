@@ -225,7 +225,7 @@ async def test_a_fetch_that_is_cancelled_anywhere_can_be_repeated(
 ) -> None:
     """The next one gives the result, or says that a private one's only download was cut short."""
     monkeypatch.setattr("qawait.ibm.spool.in_thread", _at_the_next_turn)
-    outcomes = []
+    outcomes: list[str] = []
     while not outcomes or outcomes[-1] != "not cancelled":
         outcomes.append(await _outcome_after_cancel(len(outcomes), private=private))
         assert len(outcomes) < 500

@@ -149,18 +149,21 @@ class StreamDecoder:
             last = self._buffer.rfind(b"{", max(self._at, len(self._buffer) - _MARK_BYTES))
             self._keep(last if last >= 0 else len(self._buffer))
             return 0
-        text = self._buffer[mark.end() : mark.end() + limits.STREAM_TEXT_BYTES]
-        if b'"' in text:  # a small one
-            self._keep(mark.end())
-        elif len(text) < limits.STREAM_TEXT_BYTES:
+        begin = mark.end()
+        end = self._buffer.find(b'"', begin, begin + limits.STREAM_TEXT_BYTES)
+        if end >= 0:  # a small one
+            self._keep(end)
+            return end - begin + 1
+        text = self._buffer[begin : begin + limits.STREAM_TEXT_BYTES]
+        if len(text) < limits.STREAM_TEXT_BYTES:
             self._keep(mark.start())
             return 0
-        elif self.begins(_unescaped(text), self._budget):
-            self._keep(mark.end())
+        if self.begins(_unescaped(text), self._budget):
+            self._keep(begin)
             self._skeleton += self._next_name().encode("ascii")
             self._filling = self.growing(self._budget)
         else:
-            self._keep(mark.end() + len(text))
+            self._keep(begin + len(text))
         return len(text) + 1
 
     def _next_name(self) -> str:

@@ -135,11 +135,11 @@ class _Reader:
 
 
 def _array(value: Any, budget: Budget) -> Any:
-    import numpy as np
-
     if isinstance(value, str):
         return value if value in _EXTRAPOLATORS else decode_array(value, budget)
     if isinstance(value, list | int):
+        import numpy as np
+
         budget.take(_size_as_array(value))
         return np.array(value)
     raise TypeError(f"neither text nor a list but {type(value).__name__}")
