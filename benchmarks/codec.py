@@ -159,14 +159,6 @@ async def their_decoder_in_thread(path: Path, body: bytes) -> None:
     await asyncio.to_thread(json.loads, body, cls=RuntimeDecoder)
 
 
-async def our_decoder(path: Path, body: bytes) -> None:
-    """Decode a body that has come whole."""
-    from qawait.ibm.codec.decode import decode
-
-    del path
-    await decode(body)
-
-
 async def our_stream(path: Path, body: bytes) -> None:
     """Decode a body as it comes in, 64 KiB at a time."""
     from qawait.ibm.codec.decode import feed, finish
@@ -342,13 +334,12 @@ async def our_encoder(pubs: list[Any]) -> None:
 DECODERS: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
     "RuntimeDecoder": their_decoder,
     "RuntimeDecoder in a thread": their_decoder_in_thread,
-    "qawait, body whole": our_decoder,
-    "qawait, body in chunks": our_stream,
+    "qawait": our_stream,
     "the limit": the_limit,
 }
 EXECUTORS: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
     "IBM's models": their_executor,
-    "qawait, body in chunks": our_executor,
+    "qawait": our_executor,
     "the limit": the_limit,
 }
 FETCHES: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {

@@ -24,7 +24,7 @@ from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
 from qawait.jobs.completed import AsCompleted
 from qawait.jobs.driver import Driver
-from qawait.jobs.fetching import Results
+from qawait.jobs.fetching import KeptResults
 from qawait.jobs.host import TaskHost
 from qawait.jobs.job import Job, ResultT, checked_timeout
 from qawait.jobs.lifecycle import Event, JobState
@@ -85,7 +85,7 @@ class Client(Runner):
         self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
-        results = Results(options.results.memory_bytes)
+        results = KeptResults(options.results.memory_bytes)
         self._shared = Shared(service, self._host, self._poller, self._calls, results=results)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
         self._protection: Protection | None = None

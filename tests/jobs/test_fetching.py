@@ -1,4 +1,4 @@
-"""Results are downloaded once, kept within bounds, and one object for whoever holds them."""
+"""KeptResults are downloaded once, kept within bounds, and one object for whoever holds them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from qawait.errors import ProtocolError, QawaitError
 from qawait.jobs.driver import Driver
-from qawait.jobs.fetching import Results
+from qawait.jobs.fetching import KeptResults
 from qawait.jobs.job import Job
 from qawait.jobs.service import Fetched
 from qawait.testing import Fault, SimulatedService
@@ -42,7 +42,7 @@ class Sized(SimulatedService):
 
 
 def _keeping(team: Crew, most_bytes: int) -> Crew:
-    team.shared.results = Results(most_bytes)
+    team.shared.results = KeptResults(most_bytes)
     return team
 
 

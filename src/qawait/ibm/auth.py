@@ -128,7 +128,7 @@ class TokenSource:
             return self._token
         if fallback is not None:
             return fallback
-        raise _twin(self._failure or NotSentError("IAM gave no token"))
+        raise (self._failure or NotSentError("IAM gave no token")).again()
 
     async def _fetch(self) -> None:
         started = self._clock()
@@ -172,10 +172,3 @@ def _meaning(error: QawaitError) -> QawaitError:
             request=error.request,
         )
     return NotSentError(f"IAM gave no token, so nothing was sent: {error.message}")
-
-
-def _twin(error: QawaitError) -> QawaitError:
-    """Return an equal exception: one object raised in many tasks would mix their tracebacks."""
-    twin = type(error).__new__(type(error), *error.args)
-    vars(twin).update(vars(error))
-    return twin

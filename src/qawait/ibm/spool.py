@@ -47,7 +47,7 @@ class Spool:
             page = _Page(self._take(), len(data))
             # A write whose caller is cancelled goes on, so its page is never used again.
             await in_thread(partial(file.write, data, page.place))
-        except (OSError, ConfigError) as error:
+        except (OSError, RuntimeError, ConfigError) as error:  # no disk, no thread, no folder
             _log.warning("a result stays in memory: it cannot be spooled (%s)", error)
             return data
         return page

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qawait.jobs.service import Fetched, Service
 
 
-class Results:
+class KeptResults:
     """The decoded results of one client's jobs, by id.
 
     The last used ones are kept, `most_bytes` of them. Besides, each that
@@ -86,7 +86,7 @@ class Fetch:
         self,
         host: TaskHost,
         calls: Calls,
-        results: Results,
+        results: KeptResults,
         job_id: str,
         *,
         program: str | None = None,

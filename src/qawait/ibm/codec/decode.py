@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 
 from qawait import limits
-from qawait.ibm.codec import spans
 from qawait.ibm.codec.inflate import Budget
-from qawait.ibm.codec.stream import StreamDecoder
 from qawait.ibm.codec.values import read_json
 from qawait.ibm.heavy import inline_or_in_worker
 
-
-async def decode(body: bytes, *, circuits: bool = False) -> Any:
-    """Return what `decode_result` does, without holding up the event loop for long.
-
-    Large arrays are decoded chunk by chunk. The rest is read at once if it is
-    small, else in a worker thread, as is the first result that needs
-    qiskit-ibm-runtime.
-
-    Raises:
-        ProtocolError: if the result is malformed, truncated or too large.
-    """
-    if len(body) <= limits.STREAM_TEXT_BYTES:  # there is no large array in it
-        work = partial(decode_result, body, circuits=circuits)
-        return await inline_or_in_worker(work, inline=not spans.needs_runtime(body))
-    decoder = StreamDecoder(circuits=circuits)
-    await feed(decoder, body)
-    return await finish(decoder)
+if TYPE_CHECKING:
+    from qawait.ibm.codec.stream import StreamDecoder
 
 
 async def feed(decoder: StreamDecoder, piece: bytes) -> None:
@@ -49,6 +31,9 @@ async def feed(decoder: StreamDecoder, piece: bytes) -> None:
 
 async def finish(decoder: StreamDecoder) -> Any:
     """Return what `decoder.finish()` does, without holding up the event loop for long.
+
+    What takes long is done in a worker thread, as is the first result that needs
+    qiskit-ibm-runtime.
 
     Raises:
         ProtocolError: if the result is malformed, truncated or too large.
