@@ -12,7 +12,7 @@ import pytest
 
 from qawait.errors import ProtocolError, QawaitError
 from qawait.jobs.driver import Driver
-from qawait.jobs.fetching import KeptResults
+from qawait.jobs.fetching import Fetch, KeptResults
 from qawait.jobs.job import Job
 from qawait.jobs.service import Fetched
 from qawait.testing import Fault, SimulatedService
@@ -98,6 +98,36 @@ async def test_waiters_share_one_object_that_is_not_kept() -> None:
                 group.start_soon(wait)
         assert len(set(found)) == 1
         assert team.service.count("fetch") == 1
+
+
+class Late(Sized):
+    """A service whose first answer is that there is no result yet."""
+
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
+        """Return a new object, but for the first call."""
+        fetched = await super().fetch(job_id, program=program, private=private)
+        return fetched if self.count("fetch") > 1 else None
+
+
+async def test_who_waits_while_a_result_is_tried_for_gets_it_all_the_same() -> None:
+    """An attempt that comes too early is no answer to a caller who knows that the job is DONE."""
+    async with crew(Late(latency=1.0)) as team:
+        fetch = Fetch(team.host, team.shared.calls, team.shared.results, "job0", program="sampler")
+        tried: list[bool] = []
+
+        async def attempt() -> None:
+            tried.append(await fetch.attempt(team.service))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(attempt)
+            await anyio.sleep(0.5)
+            assert not await fetch.attempt(team.service)
+            result = await fetch.result(team.service)
+        assert isinstance(result, Value)
+        assert (tried, team.service.count("fetch")) == ([False], 2)
+        assert await fetch.attempt(team.service)
 
 
 async def test_what_is_fetched_ahead_waits_for_its_caller() -> None:

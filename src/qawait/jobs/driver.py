@@ -460,7 +460,7 @@ class Driver:
                 shared.results,
                 self.job_id,
                 program=about.program if about else None,
-                private=about.private if about else False,
+                private=self.is_private,
             )
         return self._fetch
 

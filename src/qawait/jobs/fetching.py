@@ -115,32 +115,35 @@ class Fetch:
         Raises:
             QawaitError: this download failed; the next call tries again.
         """
-        self._waiting += 1
-        try:
-            await self.ready(service)
-            self._is_given = True
-            return self._known()
-        finally:
-            self._waiting -= 1
-            if self._is_given and not self._waiting and not self._stays:
-                self._pinned = None
+        return await self._awaited(service, gives=True)
 
     async def ready(self, service: Service) -> None:
-        """Return once the result is here, and stays until a caller has been given it.
+        """Return once the result is here, where it stays until a caller has been given it.
 
         Raises:
             QawaitError: as `result`.
         """
+        await self._awaited(service, gives=False)
+
+    async def attempt(self, service: Service) -> bool:
+        """Return whether there is a result now; one request, without patience.
+
+        Raises:
+            QawaitError: the service did not say.
+        """
         if self._known() is not None:
-            return
-        if not self._is_running:
-            self._host.start_soon(lambda: self._download(service))
-            self._is_running = True
-            self._error = ConfigError("the client was closed during the download")
-            self._error.job_id = self._job_id
-        await self._changed.until(lambda: not self._is_running)
-        if self._error is not None:
-            raise self._error.again()
+            return True
+        if self._is_running:
+            return False
+        self._is_running, self._error = True, None
+        try:
+            fetched = await self._ask(service)
+            if fetched is not None:
+                self._take(fetched)
+        finally:
+            self._is_running = False
+            self._changed.set()
+        return fetched is not None
 
     async def failure_text(self, service: Service) -> str | None:
         """Return what the failed job stored in place of a result, asked for until it is had.
@@ -153,35 +156,35 @@ class Fetch:
                 self._text = await self._calls.retrying(lambda: service.failure_text(self._job_id))
         return self._text
 
+    async def _awaited(self, service: Service, *, gives: bool) -> Any:
+        self._waiting += 1
+        try:
+            while (value := self._known()) is None:
+                await self._downloaded(service)
+            self._is_given = self._is_given or gives
+            return value
+        finally:
+            self._waiting -= 1
+            if self._is_given and not self._waiting and not self._stays:
+                self._pinned = None
+
     def _known(self) -> Any | None:
         known = self._results.get(self._job_id)  # asked first: this is a use of it
         return self._pinned if known is None else known
 
-    async def attempt(self, service: Service) -> bool:
-        """Return whether there is a result now; one request, without patience.
-
-        Raises:
-            QawaitError: the service did not say.
-        """
-        if self._result is not _NOTHING:
-            return True
-        if self._running:
-            return False
-        self._running = True
-        try:
-            result = await service.fetch(self._job_id)
-            if result is not None:
-                self._result, self._error = result, None
-        finally:
-            self._running = False
-            self._changed.set()
-        return result is not None
+    async def _downloaded(self, service: Service) -> None:
+        """Return after the download that is under way, or a new one."""
+        if not self._is_running:
+            self._host.start_soon(lambda: self._download(service))
+            closed = "the client was closed during the download"
+            self._is_running, self._error = True, ConfigError(closed, job_id=self._job_id)
+        await self._changed.until(lambda: not self._is_running)
+        if self._error is not None:
+            raise self._error.again()
 
     async def _download(self, service: Service) -> None:
         try:
-            fetched = await self._patiently(service)
-            self._stays = not self._results.put(self._job_id, fetched) or self._private
-            self._pinned, self._is_given, self._error = fetched.value, False, None
+            self._take(await self._patiently(service))
         except QawaitError as error:
             error.job_id = error.job_id or self._job_id
             self._error = error
@@ -192,13 +195,18 @@ class Fetch:
             self._is_running = False
             self._changed.set()
 
+    def _take(self, fetched: Fetched) -> None:
+        self._stays = not self._results.put(self._job_id, fetched) or self._private
+        self._pinned, self._is_given, self._error = fetched.value, False, None
+
+    async def _ask(self, service: Service) -> Fetched | None:
+        return await service.fetch(self._job_id, program=self._program, private=self._private)
+
     async def _patiently(self, service: Service) -> Fetched:
         give_up = anyio.current_time() + limits.EMPTY_RESULT_SECONDS
         pause = limits.POLL_FIRST_SECONDS
         while True:
-            fetched = await self._calls.retrying(
-                lambda: service.fetch(self._job_id, program=self._program, private=self._private)
-            )
+            fetched = await self._calls.retrying(lambda: self._ask(service))
             if fetched is not None:
                 return fetched
             if anyio.current_time() + pause > give_up:
