@@ -98,13 +98,17 @@ class Results:
         return await self._value(wanted, reply, feeding.decoder)
 
     async def _value(self, wanted: _Wanted, reply: Reply, decoder: StreamDecoder) -> Fetched | None:
-        if reply.status == HTTPStatus.OK:
-            reply = replace(reply, body=decoder.skeleton)
-        body = jobs.parse_results(reply, wanted.call, job_id=wanted.job_id, hide=self._hide())
-        if body is None:
+        if not self._is_result(wanted, reply, decoder):
             return None
         value = await finish(decoder)
         return Fetched(value, decoder.size)
+
+    def _is_result(self, wanted: _Wanted, reply: Reply, decoder: StreamDecoder) -> bool:
+        """Whether there is a result, and not none yet, by what the decoder has kept of it."""
+        if reply.status == HTTPStatus.OK:
+            reply = replace(reply, body=decoder.skeleton)
+        body = jobs.parse_results(reply, wanted.call, job_id=wanted.job_id, hide=self._hide())
+        return body is not None
 
     # --- spooled first -------------------------------------------------------------------------
 
