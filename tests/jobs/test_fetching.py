@@ -114,7 +114,10 @@ class Late(Sized):
 async def test_who_waits_while_a_result_is_tried_for_gets_it_all_the_same() -> None:
     """An attempt that comes too early is no answer to a caller who knows that the job is DONE."""
     async with crew(Late(latency=1.0)) as team:
-        fetch = Fetch(team.host, team.shared.calls, team.shared.results, "job0", program="sampler")
+        job = team.start()
+        await job.wait()
+        shared = team.shared
+        fetch = Fetch(team.host, shared.calls, shared.results, job.id, program="sampler")
         tried: list[bool] = []
 
         async def attempt() -> None:

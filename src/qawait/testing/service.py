@@ -158,7 +158,7 @@ class SimulatedService:
     async def fetch(
         self, job_id: str, *, program: str | None = None, private: bool = False
     ) -> Fetched | None:
-        """Return the scripted result of a job that is DONE, as if it took no memory, else nothing."""
+        """Return the scripted result of a job that is DONE, else nothing; it takes no memory."""
         del program, private
         result = await self._request("fetch", job_id, lambda now: self._result_of(job_id, now))
         return None if result is None else Fetched(result, 0)
