@@ -48,6 +48,18 @@ class _Face:
     def __repr__(self) -> str:
         return repr(self._inner)
 
+    def _run(self, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        """Return what a coroutine method of the inner one returns."""
+        return self._portal.run(method, self._inner, *args, **kwargs)
+
+    def _do(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Return what a plain method of the inner one returns, called on the loop."""
+        return self._portal.do(method, self._inner, *args, **kwargs)
+
+    def _beside(self, face: type[FaceT], inner: Any) -> FaceT:
+        """Return another face on the same loop."""
+        return face(self._portal, inner)
+
     def _iterate(self, iterator: AsyncIterator[T]) -> Iterator[T]:
         async def advance() -> Any:
             return await anext(iterator, _END)
@@ -56,64 +68,54 @@ class _Face:
             yield value
 
 
-class _Blocking(Generic[P, T]):
-    """A coroutine method, as one that blocks until it has returned."""
+class _Method(Generic[P, T]):
+    """A method of the asynchronous client, as one that blocks; `call` says what it returns."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[T]]) -> None:
+    def __init__(self, method: Callable[Concatenate[Any, P], Any], call: Callable[..., T]) -> None:
         self._method = method
+        self._call = call
         self.__doc__ = method.__doc__
 
     def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, T]:
-        method = self._method
         if face is None:
             return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+        call = self._call
 
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return face._portal.run(method, face._inner, *args, **kwargs)  # noqa: SLF001 - its own face
+        @wraps(self._method)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> T:
+            return call(face, *args, **kwargs)
 
-        return call
-
-
-class _Submitting(Generic[P, ResultT]):
-    """A coroutine method that returns a job, as one that blocks until there is one."""
-
-    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[AsyncJob[ResultT]]]) -> None:
-        self._method = method
-        self.__doc__ = method.__doc__
-
-    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, Job[ResultT]]:
-        method = self._method
-        if face is None:
-            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
-
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Job[ResultT]:
-            portal = face._portal  # noqa: SLF001 - its own face
-            return Job(portal, portal.run(method, face._inner, *args, **kwargs))  # noqa: SLF001
-
-        return call
+        return bound
 
 
-class _Making(Generic[P, FaceT]):
-    """A plain method, called on the loop, whose value is given as a face."""
+def _blocking(method: Callable[Concatenate[Any, P], Awaitable[T]]) -> _Method[P, T]:
+    """Return a coroutine method, as one that blocks until it has returned."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> None:
-        self._method = method
-        self._face = face
-        self.__doc__ = method.__doc__
+    def call(face: _Face, *args: Any, **kwargs: Any) -> T:
+        return face._run(method, *args, **kwargs)  # noqa: SLF001 - its face
 
-    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, FaceT]:
-        method, made = self._method, self._face
-        if face is None:
-            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+    return _Method(method, call)
 
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> FaceT:
-            portal = face._portal  # noqa: SLF001 - its own face
-            return made(portal, portal.do(method, face._inner, *args, **kwargs))  # noqa: SLF001
 
-        return call
+def _submitting(
+    method: Callable[Concatenate[Any, P], Awaitable[AsyncJob[ResultT]]],
+) -> _Method[P, Job[ResultT]]:
+    """Return a coroutine method that returns a job, as one that blocks until there is one."""
+
+    def call(face: _Face, *args: Any, **kwargs: Any) -> Job[ResultT]:
+        return face._beside(Job, face._run(method, *args, **kwargs))  # noqa: SLF001 - its face
+
+    return _Method(method, call)
+
+
+def _making(method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> _Method[P, FaceT]:
+    """Return a plain method, called on the loop, whose value is given as a face."""
+    made = face
+
+    def call(face: _Face, *args: Any, **kwargs: Any) -> FaceT:
+        return face._beside(made, face._do(method, *args, **kwargs))  # noqa: SLF001 - its face
+
+    return _Method(method, call)
 
 
 class Job(_Face, Generic[ResultT]):
@@ -121,8 +123,8 @@ class Job(_Face, Generic[ResultT]):
 
     _inner: AsyncJob[ResultT]
 
-    poll = _Blocking(AsyncJob.poll)
-    wait = _Blocking(AsyncJob.wait)
+    poll = _blocking(AsyncJob.poll)
+    wait = _blocking(AsyncJob.wait)
 
     @property
     def id(self) -> str:
@@ -187,15 +189,15 @@ class Job(_Face, Generic[ResultT]):
 class Sampler(_Face):
     """Samples circuits on one backend; the blocking face of `qawait.Sampler`."""
 
-    submit = _Submitting(AsyncSampler.submit)
-    run = _Blocking(AsyncSampler.run)
+    submit = _submitting(AsyncSampler.submit)
+    run = _blocking(AsyncSampler.run)
 
 
 class Estimator(_Face):
     """Estimates expectation values on one backend; the blocking face of `qawait.Estimator`."""
 
-    submit = _Submitting(AsyncEstimator.submit)
-    run = _Blocking(AsyncEstimator.run)
+    submit = _submitting(AsyncEstimator.submit)
+    run = _blocking(AsyncEstimator.run)
 
 
 class _Runner(_Face):
@@ -203,11 +205,11 @@ class _Runner(_Face):
 
     _inner: AsyncRunner
 
-    submit = _Submitting(AsyncRunner.submit)
-    run = _Blocking(AsyncRunner.run)
-    submit_program = _Submitting(AsyncRunner.submit_program)
-    sampler = _Making(AsyncRunner.sampler, Sampler)
-    estimator = _Making(AsyncRunner.estimator, Estimator)
+    submit = _submitting(AsyncRunner.submit)
+    run = _blocking(AsyncRunner.run)
+    submit_program = _submitting(AsyncRunner.submit_program)
+    sampler = _making(AsyncRunner.sampler, Sampler)
+    estimator = _making(AsyncRunner.estimator, Estimator)
 
 
 class Scope(_Runner):
@@ -233,12 +235,12 @@ class Client(_Runner):
 
     _inner: AsyncClient
 
-    attach = job = _Submitting(AsyncClient.attach)
-    backend = _Blocking(AsyncClient.backend)
-    backends = _Blocking(AsyncClient.backends)
-    least_busy = _Blocking(AsyncClient.least_busy)
-    recover = _Blocking(AsyncClient.recover)
-    scope = _Making(AsyncClient.scope, Scope)
+    attach = job = _submitting(AsyncClient.attach)
+    backend = _blocking(AsyncClient.backend)
+    backends = _blocking(AsyncClient.backends)
+    least_busy = _blocking(AsyncClient.least_busy)
+    recover = _blocking(AsyncClient.recover)
+    scope = _making(AsyncClient.scope, Scope)
 
     def __enter__(self) -> Self:
         return self
