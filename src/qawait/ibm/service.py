@@ -11,21 +11,23 @@ import anyio
 
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
-from qawait.ibm.auth import TokenSource
+from qawait.ibm.auth import TokenSource, send_authorised
+from qawait.ibm.instances import Directory
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import API_VERSION, backends, jobs
 from qawait.ibm.wire.jobs import JobFilter
-from qawait.secret import Secret
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from datetime import datetime
 
-    from qawait.ibm.account import Account
+    from qawait.ibm.account import Access, Account
+    from qawait.ibm.instances import Instance
     from qawait.ibm.wire import Reply, Request
     from qawait.jobs.service import CancelReply, Group
+    from qawait.secret import Secret
     from qawait.types import Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
@@ -36,9 +38,9 @@ class IBMService:
 
     `decode` turns the bytes of a result into its value. `transport` and
     `iam_transport` replace the connections to `account.url` and
-    `account.iam_url`. Each method is one request; one that the service refuses
-    with 401 is sent once more with a new token, since a 401 means that nothing
-    was carried out.
+    `account.iam_url`, and `tokens` goes on with tokens already had. Each method
+    is one request; one that the service refuses with 401 is sent once more with
+    a new token, since a 401 means that nothing was carried out.
     """
 
     def __init__(
@@ -48,17 +50,20 @@ class IBMService:
         decode: Callable[[bytes], Awaitable[Any]],
         transport: Transport | None = None,
         iam_transport: Transport | None = None,
+        tokens: TokenSource | None = None,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         self._account = account
         self._decode = decode
-        context = None if transport and iam_transport else _context(account)
-        self._transport = transport or Transport(account.url, verify=context, proxy=account.proxy)
-        self._iam_transport = iam_transport or Transport(
-            account.iam_url, verify=context, proxy=account.proxy
-        )
-        self.tokens = TokenSource(account, self._iam_transport)
         self._known: dict[str, Snapshot] = {}
         self._reading = anyio.Lock()
+        self._headers = plain_headers(account)
+        if verify is None and not (transport and iam_transport):
+            verify = certificates_for(account)
+        self._transport = transport or transport_to(account.url, account, verify)
+        self._iam_transport = iam_transport or transport_to(account.iam_url, account, verify)
+        self.tokens = tokens or TokenSource(account, self._iam_transport)
+        self._directory = Directory(account, self.tokens, verify=verify)
 
     def __repr__(self) -> str:
         return f"<IBMService {self._account.url}>"
@@ -234,6 +239,15 @@ class IBMService:
         """Return whether a backend is up and how long its queue is."""
         return await self._object(backends.status(name))
 
+    @property
+    def instance(self) -> str:
+        """The CRN of the instance."""
+        return self._account.instance
+
+    async def instances(self) -> list[Instance]:
+        """Return the instances that the account's API key can use; some requests, all safe."""
+        return await self._directory.instances()
+
     async def usage(self) -> dict[str, Any]:
         """Return how much of its time the instance has used."""
         return await self._object(backends.usage())
@@ -246,25 +260,14 @@ class IBMService:
 
     @property
     def _secrets(self) -> tuple[Secret, ...]:
-        """The credentials that no error may quote, should an answer echo them."""
-        token = self.tokens.current
-        return (self._account.token,) if token is None else (self._account.token, token)
+        return self.tokens.secrets
 
     async def _call(
         self, request: Request, *, on_sending: Callable[[], None] | None = None
     ) -> Reply:
-        token = await self.tokens.token()
-        reply = await self._transport.send(request, self._headers(token), on_sending=on_sending)
-        if reply.status != HTTPStatus.UNAUTHORIZED:
-            return reply
-        fresh = await self.tokens.renew(token)
-        if fresh is token:
-            return reply
-        return await self._transport.send(request, self._headers(fresh), on_sending=on_sending)
-
-    def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
-        bearer = Secret(f"Bearer {token.reveal()}")
-        return {"Authorization": bearer, **plain_headers(self._account)}
+        return await send_authorised(
+            self.tokens, self._transport, request, self._headers, on_sending=on_sending
+        )
 
     async def _object(self, call: Request) -> dict[str, Any]:
         return backends.parse_object(await self._call(call), call, hide=self._secrets)
@@ -284,10 +287,16 @@ def plain_headers(account: Account) -> dict[str, str]:
     }
 
 
-def _context(account: Account) -> ssl.SSLContext | None:
-    """Return one TLS context for API and IAM: loading the certificates takes a while."""
-    encrypted = any(url.startswith("https:") for url in (account.url, account.iam_url))
+def certificates_for(account: Account | Access) -> ssl.SSLContext | None:
+    """Return one TLS context for all places: loading the certificates takes a while."""
+    places = (account.iam_url, account.search_url, str(account.url))
+    encrypted = any(url.startswith("https:") for url in places)
     return trusting(account.ca_file) if encrypted else None
+
+
+def transport_to(url: str, account: Account | Access, verify: ssl.SSLContext | None) -> Transport:
+    """Return connections to one place, through the account's proxy before it."""
+    return Transport(url, verify=verify, proxy=account.proxies.before(url))
 
 
 @contextmanager
