@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qawait.errors import (
     AuthError,
+    BackendPausedWarning,
     ConfigError,
     DeadlineExceededError,
     GuardianError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthError",
     "Backend",
+    "BackendPausedWarning",
     "CancelOutcome",
     "Client",
     "ConfigError",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from qawait import limits
+from qawait.browsing import Browser
 from qawait.errors import ConfigError, GuardianError, NotSentError
 from qawait.guard import recovery
 from qawait.guard.assembly import journal_path
 from qawait.guard.watchdog import Watchdog
-from qawait.ibm.backends import Backends
 from qawait.ibm.listing import JobListing
 from qawait.ibm.wire.jobs import JobFilter
 from qawait.jobs import caller, completed
@@ -68,7 +68,7 @@ class ClientOptions:
     until_gone: Callable[[], Awaitable[object]] | None = None
 
 
-class Client(Runner):
+class Client(Runner, Browser):
     """A connection to one instance of the service; owns every job submitted through it.
 
     Opened by `connect` or `local`. Leaving it, by `async with` or `aclose`,
@@ -76,17 +76,15 @@ class Client(Runner):
     """
 
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
-        self._service = service
+        draw = random.Random().random  # noqa: S311 - jitter is no secret
+        super().__init__(service, Calls(draw))
         self._options = options
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
-        draw = random.Random().random  # noqa: S311 - jitter is no secret
-        self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
         self._shared = Shared(service, self._host, self._poller, self._calls)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
         self._protection: Protection | None = None
-        self._backends = Backends(service, self._calls)
         self._owned: set[Driver] = set()
         self._disown = self._owned.discard  # one for all jobs
         self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
@@ -260,41 +258,6 @@ class Client(Runner):
     def _take(self, snapshot: Snapshot, row: Row) -> None:
         self._attached(snapshot, "detach" if row.on_cancel == "detach" else "cancel")
 
-    # --- backends --------------------------------------------------------------------------------
-
-    async def backend(self, name: str) -> Backend:
-        """Return a backend with its target and properties.
-
-        Raises:
-            ConfigError: the instance has no backend of this name.
-        """
-        self._check_usable()
-        return await self._backends.get(name)
-
-    async def backends(
-        self,
-        *,
-        min_num_qubits: int | None = None,
-        operational: bool | None = None,
-        simulator: bool | None = None,
-    ) -> list[Backend]:
-        """Return the instance's backends that meet every condition given, as they are now."""
-        self._check_usable()
-        return await self._backends.all(
-            min_num_qubits=min_num_qubits, operational=operational, simulator=simulator
-        )
-
-    async def least_busy(
-        self, *, min_num_qubits: int | None = None, simulator: bool | None = None
-    ) -> Backend:
-        """Return the backend with the shortest queue of those that take jobs now.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        self._check_usable()
-        return await self._backends.least_busy(min_num_qubits=min_num_qubits, simulator=simulator)
-
     # --- the end ---------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
@@ -372,10 +335,10 @@ class Client(Runner):
             progress.tell(Stage.AUTHENTICATING)
             await self._calls.retrying(self._service.tokens.token)
             progress.tell(Stage.FETCHING_BACKEND)
-            return await self._backends.get(backend)
+            return await self._backends.ready(backend)
 
         program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
-        described = await target() if not progress.stages else await self._backends.get(backend)
+        described = await (target() if not progress.stages else self._backends.ready(backend))
         request = SubmitRequest(
             program=program.name,
             backend=described.name,
@@ -384,6 +347,7 @@ class Client(Runner):
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
+            calibration_id=described.calibration_id,
         )
         self._check_usable()
         driver = Driver(

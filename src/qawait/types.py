@@ -155,3 +155,4 @@ class SubmitRequest:
     session_id: str | None = None
     private: bool = False
     log_level: str | None = None
+    calibration_id: str | None = None
