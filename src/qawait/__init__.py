@@ -25,7 +25,15 @@ from qawait.errors import (
     UnknownOutcomeError,
     UnknownStatusError,
 )
-from qawait.types import CancelOutcome, JobStatus, Snapshot, Stage, Update
+from qawait.types import (
+    CancelOutcome,
+    JobStatus,
+    SessionDetails,
+    SessionStatus,
+    Snapshot,
+    Stage,
+    Update,
+)
 from qawait.version import __version__
 
 if TYPE_CHECKING:
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
     from qawait.opening import connect, local
     from qawait.runner import Estimator, Sampler
     from qawait.scope import Scope
+    from qawait.session import Session
 
 __all__ = [
     "AuthError",
@@ -60,6 +69,9 @@ __all__ = [
     "RejectedError",
     "Sampler",
     "Scope",
+    "Session",
+    "SessionDetails",
+    "SessionStatus",
     "Snapshot",
     "Stage",
     "ThrottledError",
@@ -80,6 +92,7 @@ _LATER = {
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",
+    "Session": "qawait.session",
     "connect": "qawait.opening",
     "local": "qawait.opening",
     "preload": "qawait.ibm.heavy",

@@ -29,11 +29,13 @@ from qawait.jobs.job import Job, ResultT, checked_timeout
 from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
+from qawait.jobs.session import NoSessionKeeper
 from qawait.jobs.shared import Shared
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
 from qawait.scope import Scope
+from qawait.sessions import SessionMaker
 from qawait.types import Stage, SubmitRequest, Update
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ if TYPE_CHECKING:
     from qawait.guard.recovery import LeftBehind, Policy
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
+    from qawait.jobs.session import SessionKeeper
     from qawait.runner import Prepare
+    from qawait.session import Launcher
     from qawait.types import JobStatus, OnCancel, Snapshot
 
 
@@ -68,7 +72,7 @@ class ClientOptions:
     until_gone: Callable[[], Awaitable[object]] | None = None
 
 
-class Client(Runner, Browser):
+class Client(Runner, Browser, SessionMaker):
     """A connection to one instance of the service; owns every job submitted through it.
 
     Opened by `connect` or `local`. Leaving it, by `async with` or `aclose`,
@@ -77,7 +81,8 @@ class Client(Runner, Browser):
 
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
         draw = random.Random().random  # noqa: S311 - jitter is no secret
-        super().__init__(service, Calls(draw))
+        Browser.__init__(self, service, Calls(draw))
+        SessionMaker.__init__(self)
         self._options = options
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
@@ -249,6 +254,10 @@ class Client(Runner, Browser):
             raise ConfigError(f'policy must be "cancel", "attach" or "list", not {policy!r}')
 
         async def settle(row: Row) -> LeftBehind:
+            if row.is_session:
+                return await recovery.settle_session(
+                    row, policy, service=self._service, calls=self._calls
+                )
             return await recovery.settle(
                 row, policy, service=self._service, calls=self._calls, take=self._take
             )
@@ -270,7 +279,10 @@ class Client(Runner, Browser):
         self._is_closing = True
         absorbed = None
         if not (is_urgent(error) and self._entrust()):
-            absorbed = await caller.leave(self._owned, None if is_urgent(error) else error)
+            patient = None if is_urgent(error) else error
+            self._end_sessions()
+            absorbed = await caller.leave(self._owned, patient)
+            absorbed = await self._settle_sessions(patient) or absorbed
         self._note_what_goes_on()
         later = await outlast(
             self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS
@@ -320,11 +332,12 @@ class Client(Runner, Browser):
     async def launch(
         self,
         prepare: Prepare,
-        backend: Backend | str,
+        backend: Backend | str | None,
         options: JobOptions,
         *,
         delivers: bool,
         own: Callable[[Driver], object] | None = None,
+        session_id: str | None = None,
     ) -> Driver:
         """Prepare and submit one job; return its driver once there is an id."""
         self._check_usable()
@@ -347,6 +360,7 @@ class Client(Runner, Browser):
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
+            session_id=session_id,
             calibration_id=described.calibration_id,
         )
         self._check_usable()
@@ -379,6 +393,14 @@ class Client(Runner, Browser):
         if guardian is not None:
             self._watchdog.guardian = guardian
             self._host.start_soon(lambda: _started(guardian))
+
+    def _session_keeper(self) -> SessionKeeper:
+        self._protect()
+        return NoSessionKeeper() if self._protection is None else self._protection.guard
+
+    @property
+    def _launcher(self) -> tuple[Launcher, OnCancel]:
+        return self, self._options.on_cancel
 
     def _own(self, driver: Driver) -> None:
         self._owned.add(driver)

@@ -113,7 +113,7 @@ class Backends:
             raise ConfigError(f"backend {name} has no fractional gates")
         return known.backend.with_fractional_gates(use_fractional_gates)
 
-    async def ready(self, given: str | Backend) -> Backend:
+    async def ready(self, given: str | Backend | None) -> Backend:
         """Return the backend for a job, if it takes jobs.
 
         A status that cannot be had is no reason to send nothing.

@@ -14,7 +14,7 @@ from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutc
 from qawait.ibm.auth import TokenSource, send_authorised
 from qawait.ibm.instances import Directory
 from qawait.ibm.transport import Transport, trusting
-from qawait.ibm.wire import API_VERSION, backends, jobs
+from qawait.ibm.wire import API_VERSION, backends, jobs, sessions
 from qawait.ibm.wire.jobs import JobFilter
 from qawait.version import __version__
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qawait.ibm.wire import Reply, Request
     from qawait.jobs.service import CancelReply, Group
     from qawait.secret import Secret
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
 
@@ -184,6 +184,44 @@ class IBMService:
         with _about(job_id=job_id), _effect(call):
             reply = await self._call(call)
             return jobs.parse_cancel(reply, call, hide=self._secrets)
+
+    async def open_session(
+        self, request: SessionRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> SessionDetails:
+        """Open one session or batch; `on_sending` as for `submit`.
+
+        Raises:
+            UnknownOutcomeError: as for `submit`; there may be a session.
+        """
+        call = sessions.create(request, instance=self._account.instance)
+        with _effect(call):
+            reply = await self._call(call, on_sending=on_sending)
+            return sessions.parse_session(reply, call, hide=self._secrets)
+
+    async def session(self, session_id: str) -> SessionDetails:
+        """Return what the service says about one session or batch."""
+        call = sessions.get(session_id)
+        return sessions.parse_session(await self._call(call), call, hide=self._secrets)
+
+    async def close_session(self, session_id: str) -> None:
+        """Let a session take no more jobs; those that are there run to their end.
+
+        Raises:
+            UnknownOutcomeError: it may have been closed.
+        """
+        await self._end_session(sessions.close(session_id))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Let a session take no more jobs and drop the queued ones; those that run finish.
+
+        Raises:
+            UnknownOutcomeError: it may have been cancelled.
+        """
+        await self._end_session(sessions.cancel(session_id))
+
+    async def _end_session(self, call: Request) -> None:
+        with _effect(call):
+            sessions.parse_ended(await self._call(call), call, hide=self._secrets)
 
     # --- what else a client asks ---------------------------------------------------------------
 
