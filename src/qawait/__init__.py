@@ -38,8 +38,10 @@ from qawait.version import __version__
 
 if TYPE_CHECKING:
     from qawait.client import Client
+    from qawait.ibm.accounts import delete_account, save_account, saved_accounts
     from qawait.ibm.backend import Backend
     from qawait.ibm.heavy import preload
+    from qawait.ibm.instances import Instance
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
@@ -57,6 +59,7 @@ __all__ = [
     "DeadlineExceededError",
     "Estimator",
     "GuardianError",
+    "Instance",
     "Job",
     "JobCancelledError",
     "JobFailedError",
@@ -80,22 +83,29 @@ __all__ = [
     "Update",
     "__version__",
     "connect",
+    "delete_account",
     "local",
     "preload",
+    "save_account",
+    "saved_accounts",
 ]
 
 _LATER = {
     "Backend": "qawait.ibm.backend",
     "Client": "qawait.client",
     "Estimator": "qawait.runner",
+    "Instance": "qawait.ibm.instances",
     "Job": "qawait.jobs.job",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",
     "Session": "qawait.session",
     "connect": "qawait.opening",
+    "delete_account": "qawait.ibm.accounts",
     "local": "qawait.opening",
     "preload": "qawait.ibm.heavy",
+    "save_account": "qawait.ibm.accounts",
+    "saved_accounts": "qawait.ibm.accounts",
 }
 """Names whose modules bring anyio and httpx along: imported when first used."""
 

@@ -405,7 +405,10 @@ class Settling:
         if self._book.conf["tls"]:
             import ssl
 
-            self._context = ssl.create_default_context(cafile=self._book.conf["ca_file"])
+            trusted = self._book.conf["ca_file"]
+            is_folder = trusted is not None and os.path.isdir(trusted)  # noqa: PTH112 - as above
+            where = {"capath": trusted} if is_folder else {"cafile": trusted}
+            self._context = ssl.create_default_context(**where)
         failures = 0
         while (due := self._due()) < self._deadline and self._left():
             time.sleep(max(0.0, due - time.monotonic()))

@@ -40,8 +40,8 @@ class Backend:
     coupling_map: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     configuration: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     calibration: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
-    calibration_id: str | None = None
-    use_fractional_gates: bool = False
+    calibration_id: str | None = field(default=None, repr=False)
+    use_fractional_gates: bool = field(default=False, repr=False)
     _built: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -139,9 +139,9 @@ class Backend:
             raise ProtocolError(f"the status of {self.name} is malformed: {error}") from error
         return self._changed(**changes)
 
-    def with_fractional_gates(self, wanted: bool) -> Backend:  # noqa: FBT001 - its name says what
+    def with_fractional_gates(self, *, use: bool = True) -> Backend:
         """Return the same backend, to be used with fractional gates or without."""
-        return self._changed(use_fractional_gates=wanted)
+        return self._changed(use_fractional_gates=use)
 
     def _changed(self, **changes: Any) -> Backend:
         changed = replace(self, **changes)

@@ -68,7 +68,7 @@ class BackendFilter:
     def admits_described(self, backend: Backend) -> bool:
         """Whether a described backend meets the other conditions."""
         return (
-            (self.dynamic_circuits in (None, backend.has_dynamic_circuits))
+            self.dynamic_circuits in (None, backend.has_dynamic_circuits)
             and (not self.use_fractional_gates or backend.has_fractional_gates)
             and (self.filters is None or bool(self.filters(backend)))
         )
@@ -105,13 +105,14 @@ class Backends:
             ConfigError: the name is blank, no backend of the instance has it, or
                 it has no fractional gates although they are wanted.
         """
+        asked = anyio.current_time()
         known = await self._described(_checked(name), calibration_id, _seconds(max_age))
         oldest = limits.BACKEND_STATUS_SECONDS if max_age is None else max_age
-        if anyio.current_time() - known.status_since > oldest:
+        if asked - known.status_since > oldest:
             await self._refresh(known)
         if use_fractional_gates and not known.backend.has_fractional_gates:
             raise ConfigError(f"backend {name} has no fractional gates")
-        return known.backend.with_fractional_gates(use_fractional_gates)
+        return known.backend.with_fractional_gates(use=use_fractional_gates)
 
     async def ready(self, given: str | Backend | None) -> Backend:
         """Return the backend for a job, if it takes jobs.
@@ -134,7 +135,7 @@ class Backends:
         if wanted is not None and wanted.configuration is not None:
             return wanted
         fractional = wanted.use_fractional_gates if wanted else False
-        return known.backend.with_fractional_gates(fractional)
+        return known.backend.with_fractional_gates(use=fractional)
 
     async def all(self, which: BackendFilter) -> list[Backend]:
         """Return the backends that meet every condition, described if that was needed."""
@@ -148,7 +149,7 @@ class Backends:
         if which.needs_descriptions:
             names = [backend.name for backend in able]
             found = await self._described_all(names, which.calibration_id)
-            able = [one.with_fractional_gates(which.use_fractional_gates) for one in found]
+            able = [one.with_fractional_gates(use=which.use_fractional_gates) for one in found]
         return [backend for backend in able if which.admits_described(backend)]
 
     def _note(self, listed: Sequence[Backend]) -> None:
@@ -172,11 +173,11 @@ class Backends:
         return await self.get(chosen.name, use_fractional_gates=which.use_fractional_gates)
 
     async def _described(self, name: str, calibration_id: str | None, oldest: float) -> _Known:
-        key, now = (name, calibration_id), anyio.current_time()
+        key = (name, calibration_id)
         known = self._known.get(key)
-        if known is None or now - known.since > oldest:
-            known = _Known(await self._describe(name, calibration_id), now, now)
-            self._known[key] = known
+        if known is None or anyio.current_time() - known.since > oldest:
+            backend = await self._describe(name, calibration_id)
+            known = self._known[key] = _Known(backend, since := anyio.current_time(), since)
         return known
 
     async def _described_all(
