@@ -282,7 +282,8 @@ class Client(Runner, Browser, SessionMaker):
             patient = None if is_urgent(error) else error
             self._end_sessions()
             absorbed = await caller.leave(self._owned, patient)
-            absorbed = await self._settle_sessions(patient) or absorbed
+            later = await self._settle_sessions(patient)
+            absorbed = absorbed or later
         self._note_what_goes_on()
         later = await outlast(
             self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS

@@ -200,7 +200,7 @@ class Session(Runner):
             raise ConfigError(f"the session {self.id} is on {self.backend}, not on {backend}")
 
     async def _end(self, how: End) -> None:
-        if self._driver.opened is not None:
+        if self._driver.opened is not None and self._driver.done < how:
             self._driver.check()
             self._driver.end(how)
             await self._driver.ended()

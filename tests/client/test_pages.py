@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
@@ -34,10 +35,8 @@ def examples() -> list[Any]:
     ]
 
 
-@pytest.mark.anyio
-@pytest.mark.asyncio_only
 @pytest.mark.parametrize("block", examples())
-async def test_it_runs(
+def test_it_runs(
     block: str, emu: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An example runs without a change, given an account and circuits."""
@@ -48,7 +47,7 @@ async def test_it_runs(
     if "connect(" in block and "connect()" not in block and "proxies" not in block:
         monkeypatch.delenv("QISKIT_IBM_INSTANCE")
     ansatz = QuantumCircuit(2)
-    given = {
+    given: dict[str, Any] = {
         "qawait": qawait,
         "crn": crn,
         "circuit": bell(),
@@ -59,5 +58,5 @@ async def test_it_runs(
     }
     source = f"async def example():\n{textwrap.indent(block, '    ')}\n"
     exec(source, given)
-    await given["example"]()  # type: ignore[operator]
+    anyio.run(given["example"])
     assert emu.open_sessions() == []

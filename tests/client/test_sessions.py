@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -143,10 +142,9 @@ async def test_leaving_the_client_inside_a_session(emu: Emulator) -> None:
     """A client that is closed inside the block ends session and jobs; the block is left quietly."""
     emu.settings(run_seconds=ENDLESS)
     client = await opened(emu)
-    with contextlib.suppress(ConfigError):
-        async with client.session("ibm_manila") as session:
-            await submit(session)
-            await client.aclose()
+    async with client.session("ibm_manila") as session:
+        await submit(session)
+        await client.aclose()
     assert nothing_left(emu)
 
 
@@ -236,6 +234,17 @@ async def test_a_session_of_a_closed_service_session(emu: Emulator) -> None:
         with pytest.raises(qawait.RejectedError, match="is closed") as caught:
             await submit(session)
         assert caught.value.code == 4001
+
+
+async def test_jobs_are_asked_for_by_their_session(emu: Emulator) -> None:
+    """One question is asked for all jobs of a session, and it names the session."""
+    emu.settings(run_seconds=1)
+    async with opened(emu) as client, client.session("ibm_manila") as session:
+        jobs = [await submit(session) for _ in range(4)]
+        assert {await job.wait() for job in jobs} == {JobStatus.DONE}
+    listings = emu.ledger("GET", "/jobs")
+    assert listings
+    assert all(f"session_id={session.id}" in entry.query for entry in listings)
 
 
 # --- opening -------------------------------------------------------------------------------------

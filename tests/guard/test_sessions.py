@@ -32,9 +32,9 @@ def open_session(api: Api, mode: str = "dedicated") -> str:
     return str(api.ask("POST", "/sessions", body).json["id"])
 
 
-def told(session_id: str, *, keeps_jobs: bool = False) -> dict[str, Any]:
+def told(session_id: str, *, keeps_jobs: bool = False, is_asked: bool = False) -> dict[str, Any]:
     """Return the message about a session that a parent left open."""
-    return {"session": {"id": session_id, "keeps_jobs": keeps_jobs}}
+    return {"session": {"id": session_id, "keeps_jobs": keeps_jobs, "is_asked": is_asked}}
 
 
 def asked(emu: Emulator) -> list[str]:
@@ -86,6 +86,14 @@ def test_a_lost_answer_is_settled_by_a_query(
     assert emu.sessions()[0].cancels == 1
 
 
+def test_one_that_its_parent_was_ending_is_looked_at_first(emu: Emulator, api: Api) -> None:
+    """The parent's own request may have ended it; if it has not, one more is sent."""
+    ended, open_ = open_session(api), open_session(api)
+    assert api.ask("DELETE", f"/sessions/{ended}/close").status == 204
+    assert settled(emu, api, told(ended, is_asked=True), told(open_, is_asked=True)) == 0
+    assert [session.cancels for session in emu.sessions()] == [1, 1]
+
+
 def test_one_that_is_gone_is_settled(emu: Emulator, api: Api) -> None:
     """A session that the service does not know counts as ended."""
     assert settled(emu, api, told("11111111-2222")) == 0
@@ -107,7 +115,7 @@ def test_nonsense_is_ignored(emu: Emulator, api: Api) -> None:
         {"conf": where(emu).message()},
         {"token": api.token},
         {"session": {"id": 5, "keeps_jobs": True}},
-        {"session": {"id": "x"}},
+        {"session": {"id": None}},
         {"session_end": {"id": "never told"}},
     )
     assert guardian.end() == 0

@@ -11,7 +11,9 @@ that lies about can be injected. It reads JSON from stdin, one object a line:
     {"live": {"tag": T, "id": ID}}         the service has given an id
     {"cancel": {"tag": T, "state": S}}     how far the parent got with its cancel
     {"close": {"tag": T}}                  settled, or not to be cancelled: forget it
-    {"session": {"id": ID, "keeps_jobs": B}}   open; if B, jobs in it are to go on
+    {"session": {"id": ID, "keeps_jobs": B, "is_asked": B}}
+                                           open: whether jobs in it are to go on, and
+                                           whether the parent has asked for its end
     {"session_end": {"id": ID}}            it takes no more jobs: forget it
 
 Anything else is ignored. The end of the input or the parent's death, whichever is
@@ -160,10 +162,11 @@ class Book:
                 self.jobs[tag].cancel = state
             case {"close": {"tag": str(tag)}}:
                 self.jobs.pop(tag, None)
-            case {"session": {"id": str(session_id), "keeps_jobs": bool(keeps_jobs)}}:
+            case {"session": {"id": str(session_id), **how}}:
                 if session_id in self.sessions or len(self.sessions) < MAX_JOBS:
                     session = self.sessions.setdefault(session_id, Session(session_id))
-                    session.keeps_jobs = keeps_jobs
+                    session.keeps_jobs = how.get("keeps_jobs") is True
+                    session.is_asked = how.get("is_asked") is True
             case {"session_end": {"id": str(session_id)}}:
                 self.sessions.pop(session_id, None)
 

@@ -189,7 +189,8 @@ def _session_message(session: SessionDriver) -> dict[str, Any]:
     session_id = session.opened.id if session.opened else ""
     if session.done is not End.NONE:
         return {"session_end": {"id": session_id}}
-    return {"session": {"id": session_id, "keeps_jobs": session.keeps_jobs}}
+    how = {"keeps_jobs": session.keeps_jobs, "is_asked": session.is_asked}
+    return {"session": {"id": session_id, **how}}
 
 
 def key_of(driver: Driver) -> str:

@@ -91,6 +91,7 @@ class SessionDriver:
         self.opened: SessionDetails | None = None
         self.error: QawaitError | None = None
         self.keeps_jobs = False
+        self.is_asked = False  # a request to end it is under way, or its answer was lost
         self.changed = Signal()
         host.when_stopped(self.changed.set)
 
@@ -252,6 +253,8 @@ class SessionDriver:
 
     async def _until_ended(self) -> None:
         while self.done < self._wanted and self.opened is not None:
+            self.is_asked = True
+            self._keeper.note_session(self)
             try:
                 await self._end_as(self._wanted, self.opened.id)
             except QawaitError as error:
