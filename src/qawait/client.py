@@ -86,6 +86,7 @@ class Client(Runner, Browser, SessionMaker):
         self._options = options
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
+        self._host.when_stopped(self._wake_sessions)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
         self._shared = Shared(service, self._host, self._poller, self._calls)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)

@@ -6,6 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Literal
+from weakref import WeakSet
 
 import anyio
 
@@ -44,6 +45,7 @@ class SessionMaker(ABC):
 
     def __init__(self) -> None:
         self._sessions: list[SessionDriver] = []
+        self._session_drivers: WeakSet[SessionDriver] = WeakSet()
 
     @abstractmethod
     def _check_usable(self) -> None:
@@ -107,7 +109,7 @@ class SessionMaker(ABC):
         """
         self._check_usable()
         details = await self._calls.retrying(lambda: self._service.session(session_id))
-        driver = SessionDriver(self._service, self._host, self._calls)
+        driver = self._new_driver()
         driver.attach(details)
 
         async def take() -> None:
@@ -127,7 +129,7 @@ class SessionMaker(ABC):
     ) -> Session:
         self._check_usable()
         seconds = _seconds(max_time)
-        driver = SessionDriver(self._service, self._host, self._calls)
+        driver = self._new_driver()
 
         async def open_() -> Backend:
             self._check_usable()
@@ -152,6 +154,16 @@ class SessionMaker(ABC):
         policy = on_cancel or usual
         driver.keeps_jobs = policy == "detach"
         return Session(client, driver, open_, on_cancel=policy)
+
+    def _new_driver(self) -> SessionDriver:
+        driver = SessionDriver(self._service, self._host, self._calls)
+        self._session_drivers.add(driver)
+        return driver
+
+    def _wake_sessions(self) -> None:
+        """Let whoever waits for a session look again: nothing more will be done about it."""
+        for driver in tuple(self._session_drivers):
+            driver.changed.set()
 
     def _own_session(self, driver: SessionDriver) -> None:
         self._sessions = [known for known in self._sessions if not known.is_over]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,6 +14,8 @@ from qawait import ConfigError, JobStatus, SessionStatus, UnknownOutcomeError
 from support.open import bell, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from qawait import Client, Job, Session
     from qawait.emulator import Emulator
 
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.anyio
 FLIP = 'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; x $0; c[0] = measure $0;'
 PARAMS: dict[str, Any] = {"pubs": [[FLIP, None, 1]], "options": {}, "version": 2}
 ENDLESS = 600
+MOMENTS = 24
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +47,36 @@ def nothing_left(emu: Emulator) -> bool:
         and all(session.closes + session.cancels <= 1 for session in sessions)
         and all(job.cancels <= 1 for job in jobs)
     )
+
+
+async def endless(client: Client) -> None:
+    """Wait in a session for a job that does not end."""
+    async with client.session("ibm_manila") as session:
+        await (await submit(session))
+
+
+async def seconds_of_a_pass(client: Client) -> float:
+    """Return how long it takes to open a session, send a job and end both, once all is warm."""
+    begun = 0.0
+    for _ in range(2):
+        begun = anyio.current_time()
+        with contextlib.suppress(LookupError):
+            async with client.session("ibm_manila") as session:
+                await submit(session)
+                raise LookupError
+    return anyio.current_time() - begun
+
+
+async def cancelled_when_asked(
+    emu: Emulator, work: Callable[[], Coroutine[Any, Any, None]], request: str
+) -> None:
+    """Cancel work as soon as a request of it has reached the service."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(work)
+        with anyio.fail_after(20):
+            while not emu.ledger(*request.split()):  # noqa: ASYNC110 - it is another process
+                await anyio.sleep(0.005)
+        group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("kind", ["session", "batch"])
@@ -111,19 +145,11 @@ async def test_cancelling_at_any_moment_leaves_nothing(emu: Emulator) -> None:
     """Whenever the block is cancelled, no job and no session is left, and none is ended twice."""
     emu.settings(run_seconds=ENDLESS)
     async with opened(emu) as client:
-        await client.backend("ibm_manila")
-        some = anyio.Semaphore(4)
-
-        async def stopped(seconds: float) -> None:
-            async with some:
-                with anyio.move_on_after(seconds):
-                    async with client.session("ibm_manila") as session:
-                        await (await submit(session))
-
-        async with anyio.create_task_group() as group:
-            for moment in range(32):
-                group.start_soon(stopped, moment * 0.002)
-        assert len(emu.sessions()) > 16
+        whole = await seconds_of_a_pass(client)
+        for moment in range(MOMENTS):
+            with anyio.move_on_after(1.5 * whole * moment / MOMENTS):
+                await endless(client)
+        assert len(emu.sessions()) > 2
         assert nothing_left(emu)
 
 
@@ -131,10 +157,12 @@ async def test_a_cancelled_clean_exit_closes_all_the_same(emu: Emulator) -> None
     """A cancellation that strikes while the session is being closed does not leave it open."""
     emu.route("PATCH /sessions/{id}").delay(0.3, when="before")
     async with opened(emu) as client:
-        with anyio.move_on_after(0.2) as scope:
+
+        async def open_and_leave() -> None:
             async with client.session("ibm_manila"):
                 pass
-        assert scope.cancelled_caught
+
+        await cancelled_when_asked(emu, open_and_leave, "PATCH /sessions/{id}")
         assert nothing_left(emu)
 
 
@@ -272,10 +300,11 @@ async def test_a_cancellation_while_it_is_opened(emu: Emulator) -> None:
     """The caller leaves when the session that came of it has been ended, once."""
     emu.route("POST /sessions").delay(0.3, when="after")
     async with opened(emu) as client:
-        await client.backend("ibm_manila")
-        with anyio.move_on_after(0.1) as scope:
+
+        async def open_() -> None:
             await client.session("ibm_manila")
-        assert scope.cancelled_caught
+
+        await cancelled_when_asked(emu, open_, "POST /sessions")
         assert [one.cancels for one in emu.sessions()] == [1]
         assert nothing_left(emu)
 
@@ -284,9 +313,14 @@ async def test_a_cancellation_before_it_is_sent(emu: Emulator) -> None:
     """A throttled opening that nobody waits for any more is not sent again."""
     emu.route("POST /sessions").throttle(retry_after=30)
     async with opened(emu) as client:
-        with anyio.fail_after(5), anyio.move_on_after(0.3):
+
+        async def open_() -> None:
             await client.session("ibm_manila")
+
+        with anyio.fail_after(10):
+            await cancelled_when_asked(emu, open_, "POST /sessions")
     assert emu.sessions() == []
+    assert len(emu.ledger("POST", "/sessions")) == 1
 
 
 # --- ending --------------------------------------------------------------------------------------
@@ -319,9 +353,10 @@ async def test_the_client_is_left_promptly_when_the_end_is_not_answered(
     """A request to end a session that hangs holds the caller up for the bound only."""
     monkeypatch.setattr("qawait.limits.CANCEL_BOUND_SECONDS", 0.2)
     hanging = emu.route("DELETE /sessions/{id}/close").hang()
+    client = await opened(emu, guardian=False)
+    await client.session("ibm_manila")
     with anyio.fail_after(8):
-        async with opened(emu, guardian=False) as client:
-            await client.session("ibm_manila")
+        await client.aclose()
     hanging.release()
 
 
@@ -376,26 +411,20 @@ async def test_outside_a_session_a_backend_is_needed(emu: Emulator) -> None:
 # --- asyncio -------------------------------------------------------------------------------------
 
 
-async def endless(client: Client) -> None:
-    """Wait in a session for a job that does not end."""
-    async with client.session("ibm_manila") as session:
-        await (await submit(session))
-
-
 @pytest.mark.asyncio_only
 async def test_native_cancellation_at_any_moment(emu: Emulator) -> None:
     """`task.cancel()`, once or twice, leaves no job and no session either."""
     emu.settings(run_seconds=ENDLESS)
     async with opened(emu) as client:
-        await client.backend("ibm_manila")
-        for moment in range(24):
+        whole = await seconds_of_a_pass(client)
+        for moment in range(MOMENTS):
             task = asyncio.ensure_future(endless(client))
-            await asyncio.sleep(moment * 0.003)
+            await asyncio.sleep(1.5 * whole * moment / MOMENTS)
             task.cancel()
             if moment % 2:
                 await asyncio.sleep(0)
                 task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        assert len(emu.sessions()) > 12
+        assert len(emu.sessions()) > 2
         assert nothing_left(emu)

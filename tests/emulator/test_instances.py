@@ -46,7 +46,7 @@ def test_usage_is_of_one_instance(emu: Emulator, api: Api) -> None:
     """What one instance has used is not counted for another."""
     other = emu.add_instance("other", plan="premium")
     emu.wait_for(api.submit(), "Completed")
-    assert api.ask("GET", "/instances/usage").json["usage_consumed_seconds"] == 1
+    assert api.ask("GET", "/instances/usage").json["usage_consumed_seconds"] >= 1
     said = ask(api, other, "GET", "/instances/usage").json
     assert (said["instance_id"], said["usage_consumed_seconds"]) == (other, 0)
 

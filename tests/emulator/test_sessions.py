@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from support.emulated import submit_body
 
 if TYPE_CHECKING:
@@ -92,12 +90,26 @@ def test_a_session_is_on_one_backend(api: Api) -> None:
     assert api.ask("POST", "/jobs", body).status == 400
 
 
-@pytest.mark.parametrize(("mode", "least"), [("dedicated", 0), ("batch", 1)])
-def test_usage(emu: Emulator, api: Api, mode: str, least: int) -> None:
-    """A batch's usage is its jobs' charge, a session's the time for which it was active."""
-    session = opened(api, mode)
+def test_usage_of_a_batch(emu: Emulator, api: Api) -> None:
+    """It is what its jobs are charged."""
+    batch = opened(api, "batch")
+    jobs = [api.submit(session_id=batch) for _ in range(2)]
+    for job in jobs:
+        emu.wait_for(job, "Completed")
+    charged = [api.job(job)["usage"]["qpu_charge_time_seconds"] for job in jobs]
+    assert details(api, batch)["elapsed_time"] == sum(charged) > 0
+
+
+def test_usage_of_a_session(emu: Emulator, api: Api) -> None:
+    """It is the time for which it was active, which ends when it is closed."""
+    emu.settings(run_seconds=1)
+    session = opened(api)
+    assert details(api, session)["elapsed_time"] == 0
     emu.wait_for(api.submit(session_id=session), "Completed")
-    assert details(api, session)["elapsed_time"] == least
+    api.ask("PATCH", f"/sessions/{session}", {"accepting_jobs": False})
+    first = details(api, session)["elapsed_time"]
+    assert first >= 1
+    assert details(api, session)["elapsed_time"] == first
 
 
 def wait_state(api: Api, session_id: str, state: str) -> None:

@@ -93,7 +93,6 @@ class SessionDriver:
         self.keeps_jobs = False
         self.is_asked = False  # a request to end it is under way, or its answer was lost
         self.changed = Signal()
-        host.when_stopped(self.changed.set)
 
     def __repr__(self) -> str:
         name = self.opened.id if self.opened else "?"
@@ -148,7 +147,12 @@ class SessionDriver:
         """
         self.check()
         self._keeper = keeper
-        self._start(lambda: self._open(request))
+
+        async def send(on_sending: Callable[[], None]) -> SessionDetails:
+            return await self._service.open_session(request, on_sending=on_sending)
+
+        submission = self._submission = Submission(send, self._calls)
+        self._start(lambda: self._open(submission))
         try:
             await self.changed.until(lambda: self.is_settled)
         except GeneratorExit:  # nobody runs this any more, so nothing can be awaited
@@ -178,13 +182,9 @@ class SessionDriver:
         self._keeper = keeper
         await keeper.keep_session(self)
 
-    async def _open(self, request: SessionRequest) -> None:
-        async def send(on_sending: Callable[[], None]) -> SessionDetails:
-            return await self._service.open_session(request, on_sending=on_sending)
-
-        self._submission = Submission(send, self._calls)
+    async def _open(self, submission: Submission[SessionDetails]) -> None:
         try:
-            self.opened = await self._submission.post(self._keeper.ready)
+            self.opened = await submission.post(self._keeper.ready)
         except UnknownOutcomeError as error:
             self.error = UnknownOutcomeError(f"{error.message}; {_UNANSWERED}")
         except JobCancelledError:
@@ -309,6 +309,10 @@ class SessionDriver:
             _log.exception("a task for a session failed")
             self.error = QawaitError("qawait failed while it drove the session")
             self.error.__cause__ = bug
+        except BaseException:
+            if self.opened is None:
+                self.error = UnknownOutcomeError(f"the opening was cut short; {_UNANSWERED}")
+            raise
         finally:
             self._is_working = False
             self.changed.set()
