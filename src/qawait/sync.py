@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, S
 
 from qawait import opening
 from qawait import scope as scopes
+from qawait import session as sessions
 from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
 from qawait.portal import Portal, check_not_on_loop
@@ -228,6 +229,34 @@ class Scope(_Runner):
         self._portal.run(self._inner.__aexit__, kind, error, traceback)
 
 
+class Session(_Runner):
+    """A session or batch, opened by `with`; the blocking face of `qawait.Session`."""
+
+    _inner: sessions.Session
+
+    details = _Blocking(sessions.Session.details)
+    status = _Blocking(sessions.Session.status)
+    close = _Blocking(sessions.Session.close)
+    cancel = _Blocking(sessions.Session.cancel)
+
+    @property
+    def id(self) -> str:
+        """The service's id of the session."""
+        return self._inner.id
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._portal.run(self._inner.__aexit__, kind, error, traceback)
+
+
 class Client(_Runner):
     """A connection to one instance of the service; the blocking face of `qawait.Client`."""
 
@@ -237,8 +266,11 @@ class Client(_Runner):
     backend = _Blocking(AsyncClient.backend)
     backends = _Blocking(AsyncClient.backends)
     least_busy = _Blocking(AsyncClient.least_busy)
+    instances = _Blocking(AsyncClient.instances)
     recover = _Blocking(AsyncClient.recover)
     scope = _Making(AsyncClient.scope, Scope)
+    session = _Making(AsyncClient.session, Session)
+    batch = _Making(AsyncClient.batch, Session)
 
     def __enter__(self) -> Self:
         return self
@@ -267,6 +299,16 @@ class Client(_Runner):
                 for note in getattr(stopped, "__notes__", []):
                     error.add_note(note)
             self._portal.close()
+
+    @property
+    def active_instance(self) -> str:
+        """The CRN of the instance that this client works on."""
+        return self._inner.active_instance
+
+    def attach_session(self, session_id: str, *, on_cancel: OnCancel | None = None) -> Session:
+        """Return a session that is open already; see `qawait.Client.attach_session`."""
+        attach = self._inner.attach_session
+        return Session(self._portal, self._portal.run(attach, session_id, on_cancel=on_cancel))
 
     def jobs(self, **conditions: Any) -> Iterator[Job[Any]]:
         """Return an iterator over the instance's jobs; see `qawait.Client.jobs`."""
