@@ -99,10 +99,11 @@ class Session(Runner):
             raise
 
     async def _opened(self) -> Self:
-        if self._is_used:
+        if not self._is_used:
+            self._is_used = True
+            self._backend = await self._open()
+        elif self._has_been_left or self._driver.opened is None or not self._driver.is_wanted:
             raise ConfigError("this session has been opened before: make another for more jobs")
-        self._is_used = True
-        self._backend = await self._open()
         return self
 
     @property

@@ -401,6 +401,15 @@ async def test_a_session_is_opened_once(emu: Emulator) -> None:
             await session
 
 
+async def test_a_session_that_was_awaited_can_be_entered(emu: Emulator) -> None:
+    """`async with` around an open session opens no other, and closes it."""
+    async with opened(emu) as client:
+        session = await client.session("ibm_manila")
+        async with session as same:
+            assert same is session
+        assert [one.closes for one in emu.sessions()] == [1]
+
+
 async def test_outside_a_session_a_backend_is_needed(emu: Emulator) -> None:
     """A client's submit without a backend says what is missing."""
     async with opened(emu) as client:

@@ -198,6 +198,14 @@ def test_a_private_endpoint(home: Path) -> None:
     assert account.iam_url == "https://private.iam.cloud.ibm.com"
 
 
+def test_a_private_endpoint_that_is_asked_for(home: Path) -> None:
+    """The argument goes before what is saved, either way."""
+    save(home, {"work": entry(KEY)})
+    assert resolve(home, private_endpoint=True).url.startswith("https://private.us-east.quantum.")
+    save(home, {"work": entry(KEY, private_endpoint=True)})
+    assert resolve(home, private_endpoint=False).iam_url == "https://iam.cloud.ibm.com"
+
+
 @pytest.mark.parametrize(
     "url",
     [
