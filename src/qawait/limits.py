@@ -91,7 +91,7 @@ POLLS_IN_FLIGHT: Final = 8
 BACKEND_SECONDS: Final = 3600.0
 """How long a backend's description is used before it is asked for again."""
 BACKEND_STATUS_SECONDS: Final = 60.0
-"""How long its status and queue length are; a pause is announced minutes ahead, if at all."""
+"""How long its status and queue length are; a job sent after a pause began only waits."""
 BACKENDS_IN_FLIGHT: Final = 4
 """Backends that are described at a time: each takes 0.7 MB."""
 
