@@ -15,6 +15,8 @@
     ├── UnknownStatusError        the service names a status nobody documented
     └── GuardianError             the process that outlives this one cannot start
 
+`BackendPausedWarning` is a warning, and no error unless the user makes it one.
+
 An error about a job carries its id in `job_id`; one about a submit whose id is
 not known carries the submit's tag in `tag`. A transport error while polling or
 fetching is never a job failure.
@@ -57,6 +59,10 @@ class QawaitError(Exception):
 
 class ConfigError(QawaitError, ValueError):
     """The call, the account or the environment is wrong, and nothing was sent."""
+
+
+class BackendPausedWarning(UserWarning):
+    """The backend does not run jobs now: what is sent to it waits until it goes on."""
 
 
 class NotSentError(QawaitError):

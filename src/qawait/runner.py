@@ -113,17 +113,25 @@ def check_policy(policy: object) -> None:
 
 
 class Runner(ABC):
-    """Something that jobs can be sent from."""
+    """Something that jobs can be sent from.
+
+    `backend` must be given, except in a session or batch, which is on one.
+    """
 
     @abstractmethod
     async def launch(
-        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
+        self,
+        prepare: Prepare,
+        backend: Backend | str | None,
+        options: JobOptions,
+        *,
+        delivers: bool,
     ) -> Driver:
         """Prepare and submit one job; return its driver once there is an id."""
 
     def sampler(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         shots: int | None = None,
         options: Mapping[str, Any] | None = None,
@@ -139,7 +147,7 @@ class Runner(ABC):
 
     def estimator(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         precision: float | None = None,
         options: Mapping[str, Any] | None = None,
@@ -156,7 +164,7 @@ class Runner(ABC):
         self,
         pubs: Any,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         shots: int | None = None,
         options: Mapping[str, Any] | None = None,
         optimization_level: int | None = 1,
@@ -179,7 +187,7 @@ class Runner(ABC):
         self,
         pubs: Any,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         shots: int | None = None,
         options: Mapping[str, Any] | None = None,
         optimization_level: int | None = 1,
@@ -200,7 +208,7 @@ class Runner(ABC):
         program_id: str,
         params: Mapping[str, Any] | bytes,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         **job: Unpack[JobKeywords],
     ) -> Job[Any]:
         """Submit any program of the service with its input as it stands.
@@ -231,7 +239,7 @@ class _Primitive:
     def __init__(
         self,
         runner: Runner,
-        backend: Backend | str,
+        backend: Backend | str | None,
         options: Mapping[str, Any] | None,
         optimization_level: int | None,
     ) -> None:
@@ -272,7 +280,7 @@ class Sampler(_Primitive):
     def __init__(
         self,
         runner: Runner,
-        backend: Backend | str,
+        backend: Backend | str | None,
         shots: int | None,
         options: Mapping[str, Any] | None,
         optimization_level: int | None,
@@ -305,7 +313,7 @@ class Estimator(_Primitive):
     def __init__(
         self,
         runner: Runner,
-        backend: Backend | str,
+        backend: Backend | str | None,
         precision: float | None,
         options: Mapping[str, Any] | None,
         optimization_level: int | None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, S
 
 from qawait import opening
 from qawait import scope as scopes
+from qawait import session as sessions
 from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
 from qawait.portal import Portal, check_not_on_loop
@@ -230,6 +231,34 @@ class Scope(_Runner):
         self._portal.run(self._inner.__aexit__, kind, error, traceback)
 
 
+class Session(_Runner):
+    """A session or batch, opened by `with`; the blocking face of `qawait.Session`."""
+
+    _inner: sessions.Session
+
+    details = _blocking(sessions.Session.details)
+    status = _blocking(sessions.Session.status)
+    close = _blocking(sessions.Session.close)
+    cancel = _blocking(sessions.Session.cancel)
+
+    @property
+    def id(self) -> str:
+        """The service's id of the session."""
+        return self._inner.id
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._portal.run(self._inner.__aexit__, kind, error, traceback)
+
+
 class Client(_Runner):
     """A connection to one instance of the service; the blocking face of `qawait.Client`."""
 
@@ -239,8 +268,11 @@ class Client(_Runner):
     backend = _blocking(AsyncClient.backend)
     backends = _blocking(AsyncClient.backends)
     least_busy = _blocking(AsyncClient.least_busy)
+    instances = _blocking(AsyncClient.instances)
     recover = _blocking(AsyncClient.recover)
     scope = _making(AsyncClient.scope, Scope)
+    session = _making(AsyncClient.session, Session)
+    batch = _making(AsyncClient.batch, Session)
 
     def __enter__(self) -> Self:
         return self
@@ -269,6 +301,16 @@ class Client(_Runner):
                 for note in getattr(stopped, "__notes__", []):
                     error.add_note(note)
             self._portal.close()
+
+    @property
+    def active_instance(self) -> str:
+        """The CRN of the instance that this client works on."""
+        return self._inner.active_instance
+
+    def attach_session(self, session_id: str, *, on_cancel: OnCancel | None = None) -> Session:
+        """Return a session that is open already; see `qawait.Client.attach_session`."""
+        attach = self._inner.attach_session
+        return Session(self._portal, self._portal.run(attach, session_id, on_cancel=on_cancel))
 
     def jobs(self, **conditions: Any) -> Iterator[Job[Any]]:
         """Return an iterator over the instance's jobs; see `qawait.Client.jobs`."""

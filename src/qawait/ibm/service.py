@@ -12,24 +12,26 @@ import anyio
 
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
-from qawait.ibm.auth import TokenSource
+from qawait.ibm.auth import TokenSource, authorised
+from qawait.ibm.instances import Directory
 from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
-from qawait.ibm.wire import API_VERSION, backends, jobs
+from qawait.ibm.wire import API_VERSION, backends, jobs, sessions
 from qawait.ibm.wire.jobs import JobFilter
-from qawait.secret import Secret
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from qawait.ibm.account import Account
+    from qawait.ibm.account import Access, Account
     from qawait.ibm.body import Sink
+    from qawait.ibm.instances import Instance
     from qawait.ibm.wire import Reply, Request
     from qawait.jobs.service import CancelReply, Fetched, Group
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.secret import Secret
+    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
 
@@ -39,9 +41,9 @@ class IBMService:
 
     `disk_bytes` is how much of the last results stays on disk. `transport` and
     `iam_transport` replace the connections to `account.url` and
-    `account.iam_url`. Each method is one request; one that the service refuses
-    with 401 is sent once more with a new token, since a 401 means that nothing
-    was carried out.
+    `account.iam_url`, and `tokens` goes on with tokens already had. Each method
+    is one request; one that the service refuses with 401 is sent once more with
+    a new token, since a 401 means that nothing was carried out.
     """
 
     def __init__(
@@ -51,17 +53,20 @@ class IBMService:
         disk_bytes: int = 0,
         transport: Transport | None = None,
         iam_transport: Transport | None = None,
+        tokens: TokenSource | None = None,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         self._account = account
         self._results = Results(self._call, hide=lambda: self._secrets, disk_bytes=disk_bytes)
-        context = None if transport and iam_transport else _context(account)
-        self._transport = transport or Transport(account.url, verify=context, proxy=account.proxy)
-        self._iam_transport = iam_transport or Transport(
-            account.iam_url, verify=context, proxy=account.proxy
-        )
-        self.tokens = TokenSource(account, self._iam_transport)
         self._known: dict[str, Snapshot] = {}
         self._reading = anyio.Lock()
+        self._headers = plain_headers(account)
+        if verify is None and not (transport and iam_transport):
+            verify = certificates_for(account)
+        self._transport = transport or transport_to(account.url, account, verify)
+        self._iam_transport = iam_transport or transport_to(account.iam_url, account, verify)
+        self.tokens = tokens or TokenSource(account, self._iam_transport)
+        self._directory = Directory(account, self.tokens, verify=verify)
 
     def __repr__(self) -> str:
         return f"<IBMService {self._account.url}>"
@@ -183,6 +188,44 @@ class IBMService:
             reply = await self._call(call)
             return jobs.parse_cancel(reply, call, hide=self._secrets)
 
+    async def open_session(
+        self, request: SessionRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> SessionDetails:
+        """Open one session or batch; `on_sending` as for `submit`.
+
+        Raises:
+            UnknownOutcomeError: as for `submit`; there may be a session.
+        """
+        call = sessions.create(request, instance=self._account.instance)
+        with _effect(call):
+            reply = await self._call(call, on_sending=on_sending)
+            return sessions.parse_session(reply, call, hide=self._secrets)
+
+    async def session(self, session_id: str) -> SessionDetails:
+        """Return what the service says about one session or batch."""
+        call = sessions.get(session_id)
+        return sessions.parse_session(await self._call(call), call, hide=self._secrets)
+
+    async def close_session(self, session_id: str) -> None:
+        """Let a session take no more jobs; those that are there run to their end.
+
+        Raises:
+            UnknownOutcomeError: it may have been closed.
+        """
+        await self._end_session(sessions.close(session_id))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Let a session take no more jobs and drop the queued ones; those that run finish.
+
+        Raises:
+            UnknownOutcomeError: it may have been cancelled.
+        """
+        await self._end_session(sessions.cancel(session_id))
+
+    async def _end_session(self, call: Request) -> None:
+        with _effect(call):
+            sessions.parse_ended(await self._call(call), call, hide=self._secrets)
+
     # --- what else a client asks ---------------------------------------------------------------
 
     async def job(self, job_id: str) -> Snapshot:
@@ -237,6 +280,15 @@ class IBMService:
         """Return whether a backend is up and how long its queue is."""
         return await self._object(backends.status(name))
 
+    @property
+    def instance(self) -> str:
+        """The CRN of the instance."""
+        return self._account.instance
+
+    async def instances(self) -> list[Instance]:
+        """Return the instances that the account's API key can use; some requests, all safe."""
+        return await self._directory.instances()
+
     async def usage(self) -> dict[str, Any]:
         """Return how much of its time the instance has used."""
         return await self._object(backends.usage())
@@ -249,9 +301,7 @@ class IBMService:
 
     @property
     def _secrets(self) -> tuple[Secret, ...]:
-        """The credentials that no error may quote, should an answer echo them."""
-        token = self.tokens.current
-        return (self._account.token,) if token is None else (self._account.token, token)
+        return self.tokens.secrets
 
     async def _call(
         self,
@@ -261,18 +311,7 @@ class IBMService:
         sink: Callable[[], Sink] | None = None,
     ) -> Reply:
         send = partial(self._transport.send, request, on_sending=on_sending, sink=sink)
-        token = await self.tokens.token()
-        reply = await send(self._headers(token))
-        if reply.status != HTTPStatus.UNAUTHORIZED:
-            return reply
-        fresh = await self.tokens.renew(token)
-        if fresh is token:
-            return reply
-        return await send(self._headers(fresh))
-
-    def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
-        bearer = Secret(f"Bearer {token.reveal()}")
-        return {"Authorization": bearer, **plain_headers(self._account)}
+        return await authorised(self.tokens, self._headers, send)
 
     async def _object(self, call: Request) -> dict[str, Any]:
         return backends.parse_object(await self._call(call), call, hide=self._secrets)
@@ -292,10 +331,16 @@ def plain_headers(account: Account) -> dict[str, str]:
     }
 
 
-def _context(account: Account) -> ssl.SSLContext | None:
-    """Return one TLS context for API and IAM: loading the certificates takes a while."""
-    encrypted = any(url.startswith("https:") for url in (account.url, account.iam_url))
+def certificates_for(account: Account | Access) -> ssl.SSLContext | None:
+    """Return one TLS context for all places: loading the certificates takes a while."""
+    places = (account.iam_url, account.search_url, str(account.url))
+    encrypted = any(url.startswith("https:") for url in places)
     return trusting(account.ca_file) if encrypted else None
+
+
+def transport_to(url: str, account: Account | Access, verify: ssl.SSLContext | None) -> Transport:
+    """Return connections to one place, through the account's proxy before it."""
+    return Transport(url, verify=verify, proxy=account.proxies.before(url))
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Driver:
         self.began = 0.0  # when the last of them was started
         self.working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
-        self.submission: Submission | None = None
+        self.submission: Submission[str] | None = None
 
     def __repr__(self) -> str:
         state = self.state

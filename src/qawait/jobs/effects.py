@@ -28,6 +28,8 @@ from qawait.jobs.service import CancelReply
 from qawait.types import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qawait.jobs.driver import Driver
     from qawait.types import SubmitRequest
 
@@ -37,7 +39,11 @@ _log = logging.getLogger("qawait.driver")
 async def submit(driver: Driver, request: SubmitRequest) -> None:
     """Submit the job, once its intent is kept."""
     shared = driver.shared
-    driver.submission = submitting.Submission(shared.service, shared.calls, request)
+
+    async def send(on_sending: Callable[[], None]) -> str:
+        return await shared.service.submit(request, on_sending=on_sending)
+
+    driver.submission = submitting.Submission(send, shared.calls, tag=request.tag)
     try:
         job_id = await driver.submission.post(lambda: shared.keeper.intend(driver))
     except UnknownOutcomeError as error:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
 
 
 class CancelReply(enum.StrEnum):
@@ -101,4 +101,26 @@ class Service(Protocol):
 
     async def cancel(self, job_id: str) -> CancelReply:
         """Ask the service to cancel one job."""
+        ...
+
+
+class SessionService(Protocol):
+    """A remote service that keeps sessions and batches; its errors are those of `Service`."""
+
+    async def open_session(
+        self, request: SessionRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> SessionDetails:
+        """Open one session or batch."""
+        ...
+
+    async def session(self, session_id: str) -> SessionDetails:
+        """Return what the service says about one session or batch."""
+        ...
+
+    async def close_session(self, session_id: str) -> None:
+        """Let a session take no more jobs."""
+        ...
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Let a session take no more jobs and drop the queued ones."""
         ...
