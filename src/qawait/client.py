@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import secrets
 import time
 import weakref
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
 from qawait.jobs.shared import Shared
+from qawait.jobs.tags import client_tag, submit_tag
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
@@ -80,7 +80,7 @@ class Client(Runner):
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
         self._service = service
         self._options = options
-        self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
+        self._tag = client_tag()  # on all of its jobs, to ask for them together
         draw = random.Random().random  # noqa: S311 - jitter is no secret
         self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
@@ -383,7 +383,7 @@ class Client(Runner):
             program=program.name,
             backend=described.name,
             params=program.params,
-            tag=_new_tag("qawait-"),
+            tag=submit_tag(),
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
@@ -453,7 +453,3 @@ class _Progress:
 async def _started(guardian: Guardian) -> None:
     with contextlib.suppress(GuardianError):  # the submit that needs it raises it
         await guardian.started()
-
-
-def _new_tag(prefix: str) -> str:
-    return f"{prefix}{secrets.token_hex(12)}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.ibm import primitives
-from qawait.jobs.job import Job
+from qawait.jobs.job import Job, check_tags
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -57,22 +57,11 @@ class JobOptions:
     on_update: Callable[[Update], object] | None = None
 
     def __post_init__(self) -> None:
-        _check_tags(self.tags)
+        check_tags(self.tags)
         _check_seconds(self.max_execution_time)
         if self.on_cancel is not None:
             check_policy(self.on_cancel)
         _check_callback(self.on_update)
-
-
-def _check_tags(tags: Sequence[str]) -> None:
-    if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):
-        raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
-    room = limits.TAGS_PER_JOB - limits.OWN_TAGS
-    if len(tags) > room:
-        raise ConfigError(f"a job takes up to {room} tags of yours, not {len(tags)}")
-    for tag in tags:
-        if not 0 < len(tag) <= limits.TAG_CHARACTERS:
-            raise ConfigError(f"a tag has 1 to {limits.TAG_CHARACTERS} characters, {tag!r} has not")
 
 
 def _check_program(name: object, params: object) -> None:

@@ -155,12 +155,21 @@ def parse_job(
     return found
 
 
+def params_of(record: object, request: Request) -> Mapping[str, Any] | None:
+    """Return the input in a decoded job record; `None` where the service keeps it back."""
+    params = record.get("params") if isinstance(record, dict) else None
+    if params is not None and not isinstance(params, dict):
+        raise ProtocolError(f"{request.name}: the job's params are no object")
+    return params
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs to list: those that meet every condition given.
 
     `pending` is true for queued and running jobs, false for ended ones. A job
     is listed only if it has all the `tags`. Times without a zone are local.
+    Jobs on mock backends, which a dry run goes to, are listed on demand.
     """
 
     limit: int = limits.LIST_PAGE
@@ -174,6 +183,7 @@ class JobFilter:
     tags: Sequence[str] = ()
     session_id: str | None = None
     exclude_params: bool = True
+    include_mocks: bool = False
 
 
 def listing(which: JobFilter) -> Request:
@@ -199,6 +209,7 @@ def listing(which: JobFilter) -> Request:
         "sort": which.sort,
         "session_id": which.session_id,
         "exclude_params": _flag(which.exclude_params),
+        "include_mocks": _flag(which.include_mocks) if which.include_mocks else None,
     }
     query = tuple((key, value) for key, value in conditions.items() if value is not None)
     return Request(

@@ -33,6 +33,7 @@ _STATUSES: Final = {
 }
 _CODE = re.compile(r"[0-9]{1,9}")
 _FOREVER_SECONDS: Final = 1e12
+_PENDING: Final = "pending"
 _USAGE_KEYS: Final = ("qpu_charge_time_seconds", "quantum_seconds", "seconds")
 
 
@@ -66,7 +67,7 @@ def snapshot(record: object, request: Request) -> Snapshot:
         created=timestamp(record.get("created")),
         tags=_words(record.get("tags")),
         private=record.get("private") is True,
-        estimated_seconds=_seconds(record.get("estimated_running_time_seconds")),
+        estimated_seconds=seconds(record.get("estimated_running_time_seconds")),
         usage_seconds=_usage(_mapping(record.get("usage"))),
     )
 
@@ -142,11 +143,15 @@ def _integer(value: object) -> int | None:
     return int(str(value)) if number and _CODE.fullmatch(str(value)) else None
 
 
-def _seconds(value: object) -> float | None:
+def seconds(value: object) -> float | None:
+    """Return a duration, or `None` for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < _FOREVER_SECONDS else None
 
 
 def _usage(usage: Mapping[str, Any]) -> float | None:
-    return next((s for key in _USAGE_KEYS if (s := _seconds(usage.get(key))) is not None), None)
+    """Return the charge, unless the service says that it is still to come."""
+    if (_word(usage.get("status")) or "").lower() == _PENDING:
+        return None
+    return next((s for key in _USAGE_KEYS if (s := seconds(usage.get(key))) is not None), None)
