@@ -17,7 +17,7 @@ from qawait.guard import recovery
 from qawait.guard.assembly import journal_path
 from qawait.guard.watchdog import Watchdog
 from qawait.ibm.backends import Backends
-from qawait.ibm.listing import JobListing
+from qawait.ibm.listing import JobListing, check_limit, check_tags, first_page
 from qawait.ibm.wire.jobs import JobFilter
 from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
@@ -149,6 +149,7 @@ class Client(Runner):
         self,
         *,
         limit: int | None = None,
+        skip: int = 0,
         pending: bool | None = None,
         backend: str | None = None,
         program: str | None = None,
@@ -157,18 +158,24 @@ class Client(Runner):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         oldest_first: bool = False,
+        include_mocks: bool = False,
     ) -> JobListing[Job[Any]]:
         """Return an async iterator over the instance's jobs that meet every condition given.
 
-        `limit` bounds their number; `pending` is true for queued and running
-        jobs, false for ended ones; `tags` must all be on the job. Times without
-        a zone are local.
+        `limit` bounds their number, after the first `skip` are left out; `pending`
+        is true for queued and running jobs, false for ended ones; `tags` must all
+        be on the job. Times without a zone are local, and count themselves. Dry
+        runs are listed with `include_mocks`.
+
+        Jobs that come, end or are deleted meanwhile make no other be missed or
+        given twice. Each page is one request, made when it is needed.
+
+        Raises:
+            ConfigError: a condition is not of its type; nothing has been sent.
         """
         self._check_usable()
-        if limit is not None and (type(limit) is not int or limit < 0):
-            raise ConfigError(f"limit must be a number of jobs, not {limit!r}")
-        if isinstance(tags, str):
-            raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
+        check_limit(limit)
+        check_tags(tags)
         which = JobFilter(
             pending=pending,
             backend=backend,
@@ -178,11 +185,12 @@ class Client(Runner):
             created_after=created_after,
             created_before=created_before,
             sort="ASC" if oldest_first else "DESC",
+            include_mocks=include_mocks,
         )
         return JobListing(
             self._service,
             self._calls,
-            which,
+            first_page(which, skip=skip),
             most=limit,
             make=lambda snapshot: self._attached(snapshot, "detach"),
         )

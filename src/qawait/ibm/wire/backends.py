@@ -86,9 +86,7 @@ def usage() -> Request:
     return Request(name="GET /instances/usage", method="GET", path="/instances/usage", safe=True)
 
 
-def parse_usage(
-    reply: Reply, request: Request, *, hide: Iterable[Secret] = ()
-) -> InstanceUsage:
+def parse_usage(reply: Reply, request: Request, *, hide: Iterable[Secret] = ()) -> InstanceUsage:
     """Return an instance's usage; a part that is absent or malformed is `None`."""
     expect(reply, request, hide=hide)
     said = object_of(reply, request)

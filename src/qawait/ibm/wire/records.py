@@ -32,6 +32,8 @@ _STATUSES: Final = {
     _RAN_TOO_LONG: JobStatus.ERROR,
 }
 _CODE = re.compile(r"[0-9]{1,9}")
+_FIRST_YEAR: Final = 1
+_LAST_YEAR: Final = 9999
 _FOREVER_SECONDS: Final = 1e12
 _PENDING: Final = "pending"
 _USAGE_KEYS: Final = ("qpu_charge_time_seconds", "quantum_seconds", "seconds")
@@ -115,6 +117,8 @@ def timestamp(value: object) -> datetime | None:
         time = datetime.fromisoformat(value.strip())
     except ValueError:
         return None
+    if not _FIRST_YEAR < time.year < _LAST_YEAR:
+        return None  # no time of a job, and at the very ends nothing can be reckoned with
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
