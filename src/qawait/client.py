@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
     from qawait.runner import Prepare
-    from qawait.types import JobStatus, OnCancel, Snapshot
+    from qawait.types import InstanceUsage, JobStatus, OnCancel, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +306,15 @@ class Client(Runner):
         self._check_usable()
         return await self._backends.least_busy(min_num_qubits=min_num_qubits, simulator=simulator)
 
+    async def usage(self) -> InstanceUsage:
+        """Return how much of its quantum processor time the instance has used.
+
+        Raises:
+            QawaitError: the service could not be asked.
+        """
+        self._check_usable()
+        return await self._calls.retrying(self._service.usage)
+
     # --- the end ---------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
@@ -389,7 +398,7 @@ class Client(Runner):
         described = await target() if not progress.stages else await self._backends.get(backend)
         request = SubmitRequest(
             program=program.name,
-            backend=described.name,
+            backend=await self._backends.mock_of(described) if options.dry_run else described.name,
             params=program.params,
             tag=submit_tag(),
             tags=(*options.tags, self._tag),

@@ -34,7 +34,8 @@ class JobKeywords(TypedDict, total=False):
 
     `tags` are the user's own; `max_execution_time` is in seconds of quantum
     processor time, an hour unless given; a `private` job's result can be read
-    once and its input never.
+    once and its input never; a `dry_run` goes to the backend's mock, which checks
+    everything, answers with made-up data and charges nothing.
     `on_cancel` says what becomes of the remote job when nobody waits for it any
     more; `on_update` is called with every update, from the first stage on.
     """
@@ -42,6 +43,7 @@ class JobKeywords(TypedDict, total=False):
     tags: Sequence[str]
     max_execution_time: int | None
     private: bool
+    dry_run: bool
     on_cancel: OnCancel | None
     on_update: Callable[[Update], object] | None
 
@@ -53,6 +55,7 @@ class JobOptions:
     tags: Sequence[str] = ()
     max_execution_time: int | None = None
     private: bool = False
+    dry_run: bool = False
     on_cancel: OnCancel | None = None
     on_update: Callable[[Update], object] | None = None
 
@@ -62,6 +65,8 @@ class JobOptions:
         if self.on_cancel is not None:
             check_policy(self.on_cancel)
         _check_callback(self.on_update)
+        for name in ("private", "dry_run"):
+            _check_flag(name, getattr(self, name))
 
 
 def _check_program(name: object, params: object) -> None:
@@ -70,6 +75,11 @@ def _check_program(name: object, params: object) -> None:
     if not isinstance(params, Mapping | bytes):
         kind = type(params).__name__
         raise ConfigError(f"params must be a mapping, or JSON as bytes, not {kind}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r:.100}")
 
 
 def _check_callback(callback: object) -> None:

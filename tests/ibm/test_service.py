@@ -238,7 +238,8 @@ async def test_find_asks_for_the_tag_oldest_first() -> None:
         route = router.get(f"{API}/jobs").respond(json={"jobs": records})
         assert [job.job_id for job in await ibm.find("tag-1")] == ["a"]
     query = dict(route.calls.last.request.url.params)
-    assert query == {"limit": "200", "tags": "tag-1", "sort": "ASC", "exclude_params": "true"}
+    options = {"exclude_params": "true", "include_mocks": "true"}
+    assert query == {"limit": "200", "tags": "tag-1", "sort": "ASC", **options}
 
 
 async def test_status_asks_without_params() -> None:

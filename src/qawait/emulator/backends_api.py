@@ -11,11 +11,12 @@ from starlette.routing import Route
 from . import answers
 from .answers import RefusalError, plain
 from .backends import Device
-from .jobs_api import KNOWN_VERSIONS, Handler, authorised
+from .jobs_api import KNOWN_VERSIONS, Handler, authorised, flag
 from .service import Service
 from .settings import PLAN_ID
 
-USAGE_LIMIT_SECONDS = 600
+# What the plan gives; nothing is refused beyond it unless a limit is set.
+PLAN_SECONDS = 600
 DeviceHandler = Callable[[Request, Service, Device], Awaitable[Response]]
 
 
@@ -25,7 +26,7 @@ def about_device(handler: DeviceHandler) -> Handler:
     @authorised
     async def found(request: Request, service: Service) -> Response:
         name = request.path_params["name"]
-        device = service.devices.get(name)
+        device = service.device(name)
         if device is None:
             raise RefusalError(404, 1216, f"Backend not found. Backend: {name}")
         return await handler(request, service, device)
@@ -36,11 +37,13 @@ def about_device(handler: DeviceHandler) -> Handler:
 @authorised
 async def listing(request: Request, service: Service) -> Response:
     """List the backends, with their waiting times if those are asked for."""
+    asked = request.query_params
+    mocks = service.mocks if flag(asked.get("include_mocks"), default=False) else {}
     devices = [
         device.listed(service.state_of(name), service.scheduler.length(name))
-        for name, device in service.devices.items()
+        for name, device in (*service.devices.items(), *mocks.items())
     ]
-    if "wait_time_seconds" in request.query_params.getlist("fields"):
+    if "wait_time_seconds" in asked.getlist("fields"):
         for device in devices:
             device["wait_time_seconds"] = device["queue_length"] * service.settings.run_seconds
     return plain({"devices": devices})
@@ -67,7 +70,9 @@ async def status(_request: Request, service: Service, device: Device) -> Respons
 
 @authorised
 async def usage(_request: Request, service: Service) -> Response:
-    """Tell how much of the instance's allocation is used; the emulator has no end of it."""
+    """Tell how much of the instance's limit is used."""
+    consumed, enforced = service.scheduler.consumed_seconds, service.settings.usage_limit
+    limit = PLAN_SECONDS if enforced is None else enforced
     return plain(
         {
             "instance_id": service.settings.instance,
@@ -76,10 +81,10 @@ async def usage(_request: Request, service: Service) -> Response:
                 "start_time": "2026-10-23T00:00:00Z",
                 "end_time": "2026-11-20T00:00:00Z",
             },
-            "usage_consumed_seconds": service.scheduler.consumed_seconds,
-            "usage_limit_seconds": USAGE_LIMIT_SECONDS,
-            "usage_allocation_seconds": USAGE_LIMIT_SECONDS,
-            "usage_limit_reached": False,
+            "usage_consumed_seconds": consumed,
+            "usage_limit_seconds": limit,
+            "usage_allocation_seconds": limit,
+            "usage_limit_reached": enforced is not None and consumed >= enforced,
         }
     )
 

@@ -6,7 +6,7 @@ import collections
 import time
 from typing import TYPE_CHECKING, Any
 
-from .backends import Device, load_devices
+from .backends import Device, load_devices, load_mocks
 from .clock import Calendar
 from .faults import Faults
 from .ledger import Ledger
@@ -31,6 +31,7 @@ class Service:
         self.settings = settings
         self.tokens = tokens
         self.devices: Mapping[str, Device] = load_devices(settings.backends)
+        self.mocks: Mapping[str, Device] = load_mocks(settings.backends)
         self.calendar = Calendar()
         self.ids = JobIds()
         self.store = JobStore()
@@ -71,6 +72,10 @@ class Service:
             memory.clear()
         self.submitted = 0
         self._use(self._initial)
+
+    def device(self, name: str) -> Device | None:
+        """Return the backend of that name, mocks included."""
+        return self.devices.get(name) or self.mocks.get(name)
 
     def state_of(self, backend: str) -> str:
         """Return whether a backend is online, paused or offline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from qawait.jobs.calls import Calls
 
 _NOT_FOUND = 404
+_MOCKED = re.compile(r"^[^_]+_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Backends:
         self._service = service
         self._calls = calls
         self._described: dict[str, _Described] = {}
+        self._mocks: frozenset[str] = frozenset()
 
     async def get(self, name: str | Backend) -> Backend:
         """Return a backend with its description.
@@ -75,6 +78,20 @@ class Backends:
             raise ConfigError("no backend that takes jobs now meets these conditions")
         chosen = min(able, key=lambda backend: backend.queue_length or 0)
         return await self.get(chosen.name)
+
+    async def mock_of(self, backend: Backend) -> str:
+        """Return the name of the mock that plays a backend: a dry run on it costs nothing.
+
+        Raises:
+            ConfigError: the instance has no such mock.
+        """
+        name = _MOCKED.sub("mock_", backend.name, count=1)
+        if name not in self._mocks:
+            devices = await self._calls.retrying(lambda: self._service.backends(include_mocks=True))
+            self._mocks = frozenset(str(device["name"]) for device in devices)
+        if name not in self._mocks:
+            raise ConfigError(f"{backend.name} has no mock for a dry run: there is no {name}")
+        return name
 
     async def _describe(self, name: str) -> Backend:
         answers: dict[str, Mapping[str, Any]] = {}

@@ -101,7 +101,7 @@ class IBMService:
 
     async def find(self, tag: str) -> list[Snapshot]:
         """Return the jobs that carry this tag, oldest first."""
-        call = jobs.listing(JobFilter(tags=(tag,), sort="ASC"))
+        call = jobs.listing(JobFilter(tags=(tag,), sort="ASC", include_mocks=True))
         with _about(call, tag=tag):
             reply = await self._call(call)
             found = jobs.parse_jobs(reply, call, hide=self._secrets)
@@ -140,15 +140,17 @@ class IBMService:
             pending=pending,
             tags=() if group.tag is None else (group.tag,),
             session_id=group.session_id,
+            include_mocks=True,
             created_after=after,
             created_before=before,
             offset=offset,
             sort="ASC",
         )
         call = jobs.listing(which)
-        reply = await self._call(call)
+        with _about(call):
+            reply = await self._call(call)
         async with self._reading:  # pages that come together hold up the loop one at a time
-            with no_collection():
+            with no_collection(), _about(call):
                 page = jobs.parse_jobs(reply, call, known=self._known, hide=self._secrets)
         if len(self._known) > limits.SNAPSHOTS_REMEMBERED:
             self._known.clear()
