@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qawait.errors import (
     AuthError,
+    BudgetExceededError,
     ConfigError,
     DeadlineExceededError,
     GuardianError,
@@ -24,13 +25,22 @@ from qawait.errors import (
     UnknownOutcomeError,
     UnknownStatusError,
 )
-from qawait.types import CancelOutcome, JobStatus, ResultCache, Snapshot, Stage, Update
+from qawait.types import (
+    CancelOutcome,
+    InstanceUsage,
+    JobStatus,
+    ResultCache,
+    Snapshot,
+    Stage,
+    Update,
+)
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     from qawait.client import Client
     from qawait.ibm.backend import Backend
     from qawait.ibm.heavy import preload
+    from qawait.jobs.budget import Budget
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
@@ -40,12 +50,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthError",
     "Backend",
+    "Budget",
+    "BudgetExceededError",
     "CancelOutcome",
     "Client",
     "ConfigError",
     "DeadlineExceededError",
     "Estimator",
     "GuardianError",
+    "InstanceUsage",
     "Job",
     "JobCancelledError",
     "JobFailedError",
@@ -73,6 +86,7 @@ __all__ = [
 
 _LATER = {
     "Backend": "qawait.ibm.backend",
+    "Budget": "qawait.jobs.budget",
     "Client": "qawait.client",
     "Estimator": "qawait.runner",
     "Job": "qawait.jobs.job",

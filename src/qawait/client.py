@@ -33,7 +33,7 @@ from qawait.jobs.shared import Shared
 from qawait.jobs.tags import client_tag, submit_tag
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
-from qawait.runner import JobOptions, Runner, check_policy
+from qawait.runner import JobOptions, Runner, budgets_of, check_policy
 from qawait.scope import Scope
 from qawait.types import ResultCache, Stage, SubmitRequest, Update
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from qawait.guard.recovery import LeftBehind, Policy
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
+    from qawait.jobs.budget import Budget
     from qawait.runner import Prepare
     from qawait.types import InstanceUsage, JobStatus, OnCancel, Snapshot
 
@@ -58,12 +59,15 @@ class ClientOptions:
     `protect` makes what outlives the process, given the tag on all of the client's
     jobs; `None` where the service ends with the process. `is_mine` tells whether
     a journal's row is of this client's account. `until_gone` returns when the
-    service has ended on its own.
+    service has ended on its own. `submits_per_minute` and `budget` are limits
+    for all of its jobs together.
     """
 
     protect: Callable[[str], Protection] | None
     is_mine: Callable[[Row], bool]
     on_cancel: OnCancel = "cancel"
+    submits_per_minute: int | None = None
+    budget: Budget | None = None
     schedule: PollSchedule = field(default_factory=PollSchedule)
     results: ResultCache = field(default_factory=ResultCache)
     clean_up: Callable[[], Awaitable[object]] | None = None
@@ -82,7 +86,8 @@ class Client(Runner):
         self._options = options
         self._tag = client_tag()  # on all of its jobs, to ask for them together
         draw = random.Random().random  # noqa: S311 - jitter is no secret
-        self._calls = Calls(draw)
+        self._calls = Calls(draw, submits_per_minute=options.submits_per_minute)
+        self._budgets = budgets_of(options.budget)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
         results = KeptResults(options.results.memory_bytes)
@@ -235,17 +240,24 @@ class Client(Runner):
         self._check_usable()
         return await completed.wait_any(jobs, seconds=checked_timeout(timeout))
 
-    def scope(self, *, max_pending: int | None = None, on_cancel: OnCancel | None = None) -> Scope:
+    def scope(
+        self,
+        *,
+        max_pending: int | None = None,
+        on_cancel: OnCancel | None = None,
+        budget: Budget | None = None,
+    ) -> Scope:
         """Return a scope that owns the jobs submitted through it.
 
         A normal exit of its `async with` waits for them; an exception or a
         cancellation cancels each live one once. At most `max_pending` of them
-        are on their way at a time.
+        are on their way at a time, and all of them together may cost `budget`.
         """
         self._check_usable()
         if on_cancel is not None:
             check_policy(on_cancel)
-        return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._options.on_cancel)
+        policy = on_cancel or self._options.on_cancel
+        return Scope(self, max_pending=max_pending, on_cancel=policy, budget=budget)
 
     async def recover(self, policy: Policy = "cancel") -> list[LeftBehind]:
         """Settle what earlier programs of this user left behind on this instance.
@@ -411,6 +423,7 @@ class Client(Runner):
             request,
             on_cancel=options.on_cancel or self._options.on_cancel,
             delivers=delivers,
+            budgets=() if options.dry_run else (*self._budgets, *options.budgets),
         )
         if options.on_update is not None:
             driver.updates.listen(options.on_update)

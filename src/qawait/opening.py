@@ -15,7 +15,7 @@ from qawait.ibm.account import resolve_account
 from qawait.ibm.service import IBMService, plain_headers
 from qawait.ibm.transport import usual_certificates
 from qawait.jobs.schedule import PollSchedule
-from qawait.runner import check_policy
+from qawait.runner import budgets_of, check_policy
 from qawait.types import ResultCache
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from qawait.emulator.handle import Emulator
     from qawait.ibm.account import Account
+    from qawait.jobs.budget import Budget
     from qawait.types import OnCancel
 
 
@@ -40,6 +41,8 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     schedule: PollSchedule | None = None,
     results: ResultCache | None = None,
     guardian: bool = True,
+    submits_per_minute: int | None = None,
+    budget: Budget | None = None,
 ) -> Opening:
     """Open a client on IBM Quantum, by `async with` or by `await`.
 
@@ -50,6 +53,10 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     `on_cancel` is the policy of jobs that name none, `results` how much of their
     results is kept.
 
+    `submits_per_minute` paces the submits of all tasks from the start; without it
+    they are paced once the service has refused one as too many. A `budget` bounds
+    what all jobs of the client may cost together.
+
     With the first submit a small process is started, the guardian, which cancels
     this client's jobs if this process dies; `guardian=False` goes without it.
 
@@ -58,6 +65,7 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     """
     check_policy(on_cancel)
     cache = _checked(results)
+    limited = _limited(submits_per_minute, budget)
     account = resolve_account(
         token=token,
         instance=instance,
@@ -69,12 +77,13 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
 
     async def open_() -> Client:
         options = _options(account, on_cancel, schedule, cache, guardian=guardian)
-        return await Client.open(IBMService(account, disk_bytes=cache.disk_bytes), options)
+        service = IBMService(account, disk_bytes=cache.disk_bytes)
+        return await Client.open(service, replace(options, **limited))
 
     return Opening(open_)
 
 
-def local(
+def local(  # noqa: PLR0913 - keywords, each with a default
     *,
     backends: Iterable[str] = ("fez", "manila"),
     queue_seconds: float = 0.0,
@@ -84,6 +93,8 @@ def local(
     on_cancel: OnCancel = "cancel",
     schedule: PollSchedule | None = None,
     results: ResultCache | None = None,
+    submits_per_minute: int | None = None,
+    budget: Budget | None = None,
 ) -> Opening:
     """Open a client on an embedded service of its own: no account and no network.
 
@@ -98,6 +109,7 @@ def local(
     """
     check_policy(on_cancel)
     cache = _checked(results)
+    limited = _limited(submits_per_minute, budget)
     if isinstance(backends, str):
         raise ConfigError(f"backends must be a list of names, such as [{backends!r}]")
 
@@ -120,6 +132,7 @@ def local(
                 protect=None,
                 clean_up=lambda: process.stop(embedded),
                 until_gone=embedded.process.wait,
+                **limited,
             )
             return await Client.open(service, options)
         except BaseException:
@@ -164,6 +177,16 @@ def _options(
         schedule=schedule or PollSchedule(),
         results=results,
     )
+
+
+def _limited(submits_per_minute: object, budget: Budget | None) -> dict[str, Any]:
+    if submits_per_minute is not None and (
+        type(submits_per_minute) is not int or submits_per_minute < 1
+    ):
+        message = f"submits_per_minute must be 1 or more, or None, not {submits_per_minute!r:.100}"
+        raise ConfigError(message)
+    budgets_of(budget)
+    return {"submits_per_minute": submits_per_minute, "budget": budget}
 
 
 def _account_of(emulator: Emulator) -> Account:

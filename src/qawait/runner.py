@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.ibm import primitives
+from qawait.jobs.budget import Budget
 from qawait.jobs.job import Job, check_tags
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class JobKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The checked values of `JobKeywords`."""
+    """The checked values of `JobKeywords`, and the budgets of where the job is submitted."""
 
     tags: Sequence[str] = ()
     max_execution_time: int | None = None
@@ -58,6 +59,7 @@ class JobOptions:
     dry_run: bool = False
     on_cancel: OnCancel | None = None
     on_update: Callable[[Update], object] | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
         check_tags(self.tags)
@@ -99,6 +101,19 @@ def _check_seconds(seconds: int | None) -> None:
     if not 0 < seconds <= limits.MAX_EXECUTION_SECONDS:
         most = limits.MAX_EXECUTION_SECONDS
         raise ConfigError(f"max_execution_time must be 1 to {most} seconds, not {seconds}")
+
+
+def budgets_of(budget: Budget | None) -> tuple[Budget, ...]:
+    """Return the budget, if there is one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if budget is None:
+        return ()
+    if not isinstance(budget, Budget):
+        raise ConfigError(f"budget must be a qawait.Budget, not {budget!r:.100}")
+    return (budget,)
 
 
 def check_policy(policy: object) -> None:

@@ -13,7 +13,8 @@ import anyio
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
 from qawait.ibm.auth import TokenSource
-from qawait.ibm.codec.decode import decode
+from qawait.ibm.codec.decode import decode_result
+from qawait.ibm.heavy import inline_or_in_worker
 from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import API_VERSION, backends, jobs
@@ -205,7 +206,9 @@ class IBMService:
         with _about(call, job_id=job_id):
             reply = await self._call(call)
             jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
-            record = await decode(reply.body, circuits=True)
+            quick = len(reply.body) <= limits.INLINE_BYTES
+            read = partial(decode_result, reply.body, circuits=True)
+            record = await inline_or_in_worker(read, inline=quick)
             return jobs.params_of(record, call)
 
     async def queue_length(self, backend: str) -> int | None:
@@ -339,9 +342,7 @@ def no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _about(
-    call: Request, *, job_id: str | None = None, tag: str | None = None
-) -> Iterator[None]:
+def _about(call: Request, *, job_id: str | None = None, tag: str | None = None) -> Iterator[None]:
     """Name the request, and the job or the tag, in every error that passes."""
     try:
         yield

@@ -21,7 +21,7 @@ from qawait.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from qawait.jobs import sightings, submitting
+from qawait.jobs import budget, sightings, submitting
 from qawait.jobs.lifecycle import Event
 from qawait.jobs.retry import backoff
 from qawait.jobs.service import CancelReply
@@ -39,7 +39,10 @@ async def submit(driver: Driver, request: SubmitRequest) -> None:
     shared = driver.shared
     driver.submission = submitting.Submission(shared.service, shared.calls, request)
     try:
-        job_id = await driver.submission.post(lambda: shared.keeper.intend(driver))
+        job_id = await driver.submission.post(
+            admit=lambda: budget.admit(driver, request),
+            before=lambda: shared.keeper.intend(driver),
+        )
     except UnknownOutcomeError as error:
         driver.error = driver.named(error)
         driver.apply(Event.ANSWER_LOST)

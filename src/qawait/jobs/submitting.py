@@ -39,6 +39,12 @@ class Submission:
         self._is_sending = False
         self._is_withdrawn = False
         self._scope = anyio.CancelScope()
+        self._place = calls.pace.place()
+
+    @property
+    def since(self) -> float:
+        """When its turn came, on the loop's clock; for ever ahead while it waits for that."""
+        return self._place.since
 
     def withdraw(self) -> None:
         """End `post` at once, or once its request is known to have had no effect."""
@@ -46,15 +52,23 @@ class Submission:
         if not self._is_sending:
             self._scope.cancel()
 
-    async def post(self, before: Callable[[], Awaitable[None]]) -> str:
-        """Await `before()`, then submit, and return the job's id.
+    async def post(
+        self,
+        *,
+        admit: Callable[[], Awaitable[SubmitRequest]],
+        before: Callable[[], Awaitable[None]],
+    ) -> str:
+        """Submit what `admit()` gives when its turn has come, after `before()`; return the id.
 
         Raises:
             JobCancelledError: it was withdrawn before anything was sent.
             UnknownOutcomeError: the answer was lost; `look_up` tells.
+            ThrottledError: the service has taken no submit for too long.
             QawaitError: there is certainly no job.
         """
-        with self._scope:
+        with self._scope, self._place:
+            self._request = await admit()
+            await self._place.turn()
             await before()
             return await self._until_sent()
         raise JobCancelledError("withdrawn before it was sent", tag=self._request.tag)
@@ -63,7 +77,10 @@ class Submission:
         attempt = 1
         while True:
             try:
-                return await self._calls.unthrottled(self._try)
+                return await self._try()
+            except ThrottledError as error:
+                await self._place.again(error)
+                continue
             except NotSentError as error:
                 pause = self._calls.pause(error, attempt)
                 if pause is None:
