@@ -273,7 +273,7 @@ class Client(Runner):
         if policy not in ("cancel", "attach", "list"):
             raise ConfigError(f'policy must be "cancel", "attach" or "list", not {policy!r}')
 
-        async def settle(row: Row) -> LeftBehind:
+        async def settle(row: Row) -> list[LeftBehind]:
             return await recovery.settle(
                 row, policy, service=self._service, calls=self._calls, take=self._take
             )
@@ -281,7 +281,8 @@ class Client(Runner):
         return await recovery.recover(journal_path(), self._options.is_mine, settle)
 
     def _take(self, snapshot: Snapshot, row: Row) -> None:
-        self._attached(snapshot, "detach" if row.on_cancel == "detach" else "cancel")
+        policy: OnCancel = "detach" if row.on_cancel == "detach" else "cancel"
+        self._attached(snapshot, policy, is_cancelled=recovery.was_accepted(row))
 
     # --- backends --------------------------------------------------------------------------------
 
@@ -453,7 +454,9 @@ class Client(Runner):
         self._owned.add(driver)
         driver.on_end(self._disown)
 
-    def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
+    def _attached(
+        self, snapshot: Snapshot, on_cancel: OnCancel, *, is_cancelled: bool = False
+    ) -> Job[Any]:
         known = self._by_id.get(snapshot.job_id)
         if known is not None:
             return self._attached_again(known, on_cancel)
@@ -462,7 +465,7 @@ class Client(Runner):
         if on_cancel == "cancel":
             self._protect()
             self._own(driver)
-        driver.attach(snapshot)
+        driver.attach(snapshot, is_cancelled=is_cancelled)
         return Job(driver)
 
 

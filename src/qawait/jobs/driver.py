@@ -179,8 +179,10 @@ class Driver:
         self.apply(Event.SUBMIT)
         self.publish()
 
-    def attach(self, snapshot: Snapshot) -> None:
-        """Begin to follow a job that exists already."""
+    def attach(self, snapshot: Snapshot, *, is_cancelled: bool = False) -> None:
+        """Begin to follow a job that exists already, and perhaps was cancelled already."""
+        if is_cancelled:
+            self.state = replace(self.state, cancel=CancelState.ACKED, sends=1)
         self.apply(Event.ATTACH, job_id=snapshot.job_id)
         self.seen(snapshot)
 
