@@ -93,10 +93,15 @@ def _running_time(history: History, expected: float | None) -> float | None:
 
 
 def _start(course: Course, history: History, now: float, expected: float | None) -> float | None:
-    pace = median(history.paces) if history.paces else expected
-    if course.measures and pace is not None:
-        # later arrivals make a queue longer, not the wait: the earliest end counts
-        return max(min(at + length * pace for at, length in course.measures) - now, 0.0)
+    if course.measures and history.paces:
+        return _through(course, median(history.paces), now)
     if history.waits and course.queued is not None:
         return max(course.queued + median(history.waits) - now, 0.0)
+    if course.measures and expected is not None:
+        return _through(course, expected, now)
     return None
+
+
+def _through(course: Course, pace: float, now: float) -> float:
+    """Return when the queue will be through; later arrivals lengthen it, but not the wait."""
+    return max(min(at + length * pace for at, length in course.measures) - now, 0.0)
