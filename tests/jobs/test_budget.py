@@ -223,6 +223,20 @@ async def test_a_job_in_two_budgets_counts_in_both() -> None:
         assert (large.expected, small.expected) == (10, 10)
 
 
+async def test_a_job_of_a_closed_client_holds_nobody_up() -> None:
+    """What a client left in flight counts with its limit; another client need not wait for it."""
+    budget = Budget(qpu_seconds=30)
+    async with crew(Priced(latency=100.0)) as first:
+        first.start(budgets=[budget], max_execution_time=20)
+        await anyio.sleep(1)
+    assert budget.expected == 20
+    async with crew(Priced()) as second:
+        with anyio.fail_after(30):
+            job = await submitted(second, budget)
+        assert job.driver.request is not None
+        assert job.driver.request.max_execution_time == 10
+
+
 @pytest.mark.parametrize("given", [0, -1, float("nan"), float("inf"), True, "60", None])
 async def test_a_budget_is_a_number_of_seconds(given: Any) -> None:
     """Anything else is refused at once."""

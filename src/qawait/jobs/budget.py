@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from qawait.jobs.driver import Driver
-    from qawait.types import SubmitRequest
+    from qawait.types import SubmitRequest, Update
 
 _numbers: Final = itertools.count()
 
@@ -97,7 +97,7 @@ class Budget:
 
     def _ignorance(self, driver: Driver) -> float:
         """Return for how long it is worth waiting to be told what this job will cost."""
-        if driver.is_ended or driver.estimate is not None:
+        if driver.is_ended or driver.estimate is not None or not driver.shared.host.is_running:
             return 0.0
         if driver.state.job_id is None:
             return math.inf
@@ -111,7 +111,15 @@ class Budget:
     def take(self, driver: Driver) -> None:
         """Count this job from now on."""
         self._open[driver] = math.inf
-        driver.updates.listen(lambda _: self._look(driver))
+
+        def look(_: Update) -> None:
+            if driver.state.job_id is not None and self._open.get(driver) == math.inf:
+                self._open[driver] = anyio.current_time()
+            if driver.estimate is not None:
+                driver.updates.ignore(look)  # there is no more to learn before its end
+            self._news()
+
+        driver.updates.listen(look)
         driver.on_end(self._ended)
 
     def refusal(self, message: str, *, job_id: str | None = None) -> BudgetExceededError:
@@ -126,14 +134,9 @@ class Budget:
 
     # --- what becomes of the jobs ----------------------------------------------------------------
 
-    def _look(self, driver: Driver) -> None:
-        if driver.state.job_id is not None and self._open.get(driver) == math.inf:
-            self._open[driver] = anyio.current_time()
+    def _news(self) -> None:
+        """Tell who waits for it, and cancel what no longer fits."""
         self._changed.set()
-        self._shed()
-
-    def _shed(self) -> None:
-        """Cancel what no longer fits."""
         live = [job for job in self._open if not job.is_ended and not job.is_unwanted]
         live.sort(key=lambda job: job.status is not JobStatus.RUNNING)  # stable: the newest last
         while live and self.spent + self.expected > self.qpu_seconds:
@@ -143,8 +146,9 @@ class Budget:
             driver.want_cancel()
 
     def _ended(self, driver: Driver) -> None:
-        if not driver.is_ended:
-            return  # its client was closed; what it will cost is as unknown as before
+        if not driver.is_ended:  # its client was closed, and nobody will tell what it costs
+            self._changed.set()
+            return
         seen = driver.snapshot
         if driver.state.job is JobState.NOT_SUBMITTED:
             self._close(driver, 0.0)
@@ -170,8 +174,7 @@ class Budget:
     def _close(self, driver: Driver, charge: float) -> None:
         if self._open.pop(driver, None) is not None:
             self._spent += charge
-        self._changed.set()
-        self._shed()
+        self._news()
 
 
 def _expected(driver: Driver) -> float:
