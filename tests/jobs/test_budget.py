@@ -126,6 +126,7 @@ async def test_a_hundred_submits_at_once_never_exceed_it() -> None:
                 await job
             except BudgetExceededError:
                 refused += 1
+        await anyio.sleep(5)  # a charge may be settled a moment after the end
         assert (len(team.service.jobs), refused) == (9, 91)
         assert (budget.spent, budget.expected) == (90, 0)
 

@@ -10,6 +10,7 @@ import pytest
 from qawait import limits
 from qawait.errors import ThrottledError
 from qawait.jobs import caller
+from qawait.jobs.mending import rescue
 from qawait.testing import SimulatedService
 from support.crew import Crew, crew
 
@@ -135,7 +136,7 @@ async def test_a_long_line_that_moves_is_waited_in() -> None:
             while True:
                 await anyio.sleep(30)
                 for driver in team.drivers:
-                    driver.rescue()
+                    rescue(driver)
                     assert driver.trouble is None
 
         async with anyio.create_task_group() as group:

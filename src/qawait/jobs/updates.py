@@ -37,7 +37,7 @@ class UpdateStream:
 
     def ignore(self, listener: Callable[[Update], object]) -> None:
         """Call `listener` no more."""
-        self._listeners.remove(listener)
+        self._listeners = tuple(known for known in self._listeners if known is not listener)
 
     def close(self) -> None:
         """End every reader's loop: there will be no more updates."""
