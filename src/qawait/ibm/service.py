@@ -19,6 +19,7 @@ from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import API_VERSION, backends, jobs
 from qawait.ibm.wire.jobs import JobFilter
+from qawait.ibm.wire.records import params_of
 from qawait.secret import Secret
 from qawait.version import __version__
 
@@ -209,7 +210,7 @@ class IBMService:
             quick = len(reply.body) <= limits.INLINE_BYTES
             read = partial(decode_result, reply.body, circuits=True)
             record = await inline_or_in_worker(read, inline=quick)
-            return jobs.params_of(record, call)
+            return params_of(record, call)
 
     async def queue_length(self, backend: str) -> int | None:
         """Return how many jobs wait for a backend; `None` if the service does not say."""

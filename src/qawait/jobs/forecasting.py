@@ -36,7 +36,9 @@ class Forecaster:
         """Take note of where the job is now."""
         backend = _backend(driver)
         if backend is not None:
-            course = self._courses.setdefault(driver, Course())
+            course = self._courses.get(driver)
+            if course is None:
+                course = self._courses[driver] = Course()
             self._follow(driver, course, self._histories[backend], anyio.current_time())
 
     def look(self, driver: Driver) -> Guess:

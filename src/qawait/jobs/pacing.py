@@ -12,6 +12,7 @@ import heapq
 import itertools
 import math
 from collections import deque
+from copy import copy
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -128,7 +129,9 @@ class Pace:
 
     def _given_up(self) -> ThrottledError:
         if self._refusal is not None:
-            return self._refusal
+            told = copy(self._refusal)  # one for each submit, with a tag of its own
+            told.tag = None
+            return told
         message = f"no submit has come through for {limits.THROTTLED_SECONDS:g} s"
         return ThrottledError(message, status=429)
 

@@ -155,14 +155,6 @@ def parse_job(
     return found
 
 
-def params_of(record: object, request: Request) -> Mapping[str, Any] | None:
-    """Return the input in a decoded job record; `None` where the service keeps it back."""
-    params = record.get("params") if isinstance(record, dict) else None
-    if params is not None and not isinstance(params, dict):
-        raise ProtocolError(f"{request.name}: the job's params are no object")
-    return params
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs to list: those that meet every condition given.

@@ -109,6 +109,14 @@ def _ran_too_long(
     return code == RAN_TOO_LONG_CODE or _RAN_TOO_LONG in words
 
 
+def params_of(record: object, request: Request) -> Mapping[str, Any] | None:
+    """Return the input in a decoded job record; `None` where the service keeps it back."""
+    params = record.get("params") if isinstance(record, dict) else None
+    if params is not None and not isinstance(params, dict):
+        raise ProtocolError(f"{request.name}: the job's params are no object")
+    return params
+
+
 def timestamp(value: object) -> datetime | None:
     """Return an ISO 8601 time as an aware datetime; without a zone it is UTC, as the service's."""
     if not isinstance(value, str):
