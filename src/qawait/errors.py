@@ -44,7 +44,10 @@ class QawaitError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is otherwise made anew from its message alone.
-        return _made_anew, (type(self), self.args), self.__dict__
+        state = dict(vars(self))
+        if hasattr(self, "__notes__"):
+            state["__notes__"] = [*self.__notes__]
+        return _made_anew, (type(self), self.args), state
 
     def __str__(self) -> str:
         named = (("job", self.job_id), ("tag", self.tag))

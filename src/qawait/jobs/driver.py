@@ -9,7 +9,6 @@ never cut a request in two.
 from __future__ import annotations
 
 import logging
-from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -305,7 +304,7 @@ class Driver:
         text = await effects.failure_text(self) if state.job is JobState.ERROR else None
         error = failure(state, self.snapshot, text)
         if isinstance(error, JobCancelledError) and self.why_cancelled is not None:
-            raise self.named(copy(self.why_cancelled))
+            raise self.named(self.why_cancelled.again())
         if error is not None:
             raise error
         return await self.fetched().result(self.shared.service)

@@ -12,7 +12,6 @@ import heapq
 import itertools
 import math
 from collections import deque
-from copy import copy
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -129,7 +128,7 @@ class Pace:
 
     def _given_up(self) -> ThrottledError:
         if self._refusal is not None:
-            told = copy(self._refusal)  # one for each submit, with a tag of its own
+            told = self._refusal.again()  # one for each submit, with a tag of its own
             told.tag = None
             return told
         message = f"no submit has come through for {limits.THROTTLED_SECONDS:g} s"
