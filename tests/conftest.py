@@ -43,6 +43,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _loops(test: pytest.Item) -> list[str]:
+    if test.get_closest_marker("one_loop"):
+        return ["asyncio"]
     loops = VIRTUAL_LOOPS if test.get_closest_marker("virtual") else REAL_LOOPS
     if test.get_closest_marker("asyncio_only"):
         return [loop for loop in loops if "trio" not in loop]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qawait.errors import (
     AuthError,
     BackendPausedWarning,
+    BudgetExceededError,
     ConfigError,
     DeadlineExceededError,
     GuardianError,
@@ -27,6 +28,7 @@ from qawait.errors import (
 )
 from qawait.types import (
     CancelOutcome,
+    InstanceUsage,
     JobStatus,
     ResultCache,
     SessionDetails,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from qawait.ibm.backend import Backend
     from qawait.ibm.heavy import preload
     from qawait.ibm.instances import Instance
+    from qawait.jobs.budget import Budget
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
@@ -54,6 +57,8 @@ __all__ = [
     "AuthError",
     "Backend",
     "BackendPausedWarning",
+    "Budget",
+    "BudgetExceededError",
     "CancelOutcome",
     "Client",
     "ConfigError",
@@ -61,6 +66,7 @@ __all__ = [
     "Estimator",
     "GuardianError",
     "Instance",
+    "InstanceUsage",
     "Job",
     "JobCancelledError",
     "JobFailedError",
@@ -94,6 +100,7 @@ __all__ = [
 
 _LATER = {
     "Backend": "qawait.ibm.backend",
+    "Budget": "qawait.jobs.budget",
     "Client": "qawait.client",
     "Estimator": "qawait.runner",
     "Instance": "qawait.ibm.instances",

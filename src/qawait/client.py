@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import secrets
 import time
 import weakref
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from qawait.errors import ConfigError, GuardianError, NotSentError
 from qawait.guard import recovery
 from qawait.guard.assembly import journal_path
 from qawait.guard.watchdog import Watchdog
-from qawait.ibm.listing import JobListing
+from qawait.ibm.listing import JobListing, check_limit, check_tags, first_page
 from qawait.ibm.wire.jobs import JobFilter
 from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
@@ -32,9 +31,10 @@ from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
 from qawait.jobs.session import NoSessionKeeper
 from qawait.jobs.shared import Shared
+from qawait.jobs.tags import client_tag, submit_tag
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
-from qawait.runner import JobOptions, Runner, check_policy
+from qawait.runner import JobOptions, Runner, budgets_of, check_policy
 from qawait.scope import Scope
 from qawait.sessions import SessionMaker
 from qawait.types import ResultCache, Stage, SubmitRequest, Update
@@ -49,10 +49,11 @@ if TYPE_CHECKING:
     from qawait.guard.recovery import LeftBehind, Policy
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
+    from qawait.jobs.budget import Budget
     from qawait.jobs.session import SessionKeeper
     from qawait.runner import Prepare
     from qawait.session import Launcher
-    from qawait.types import JobStatus, OnCancel, Snapshot
+    from qawait.types import InstanceUsage, JobStatus, OnCancel, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +63,15 @@ class ClientOptions:
     `protect` makes what outlives the process, given the tag on all of the client's
     jobs; `None` where the service ends with the process. `is_mine` tells whether
     a journal's row is of this client's account. `until_gone` returns when the
-    service has ended on its own.
+    service has ended on its own. `submits_per_minute` and `budget` are limits
+    for all of its jobs together.
     """
 
     protect: Callable[[str], Protection] | None
     is_mine: Callable[[Row], bool]
     on_cancel: OnCancel = "cancel"
+    submits_per_minute: int | None = None
+    budget: Budget | None = None
     schedule: PollSchedule = field(default_factory=PollSchedule)
     results: ResultCache = field(default_factory=ResultCache)
     clean_up: Callable[[], Awaitable[object]] | None = None
@@ -83,10 +87,11 @@ class Client(Runner, Browser, SessionMaker):
 
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
         draw = random.Random().random  # noqa: S311 - jitter is no secret
-        Browser.__init__(self, service, Calls(draw))
+        Browser.__init__(self, service, Calls(draw, submits_per_minute=options.submits_per_minute))
         SessionMaker.__init__(self)
         self._options = options
-        self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
+        self._tag = client_tag()  # on all of its jobs, to ask for them together
+        self._budgets = budgets_of(options.budget)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
         self._host.when_stopped(self._wake_sessions)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
@@ -153,6 +158,7 @@ class Client(Runner, Browser, SessionMaker):
         self,
         *,
         limit: int | None = None,
+        skip: int = 0,
         pending: bool | None = None,
         backend: str | None = None,
         program: str | None = None,
@@ -161,18 +167,24 @@ class Client(Runner, Browser, SessionMaker):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         oldest_first: bool = False,
+        include_mocks: bool = False,
     ) -> JobListing[Job[Any]]:
         """Return an async iterator over the instance's jobs that meet every condition given.
 
-        `limit` bounds their number; `pending` is true for queued and running
-        jobs, false for ended ones; `tags` must all be on the job. Times without
-        a zone are local.
+        `limit` bounds their number, after the first `skip` are left out; `pending`
+        is true for queued and running jobs, false for ended ones; `tags` must all
+        be on the job. Times without a zone are local, and count themselves. Dry
+        runs are listed with `include_mocks`.
+
+        Jobs that come, end or are deleted meanwhile make no other be missed or
+        given twice. Each page is one request, made when it is needed.
+
+        Raises:
+            ConfigError: a condition is not of its type; nothing has been sent.
         """
         self._check_usable()
-        if limit is not None and (type(limit) is not int or limit < 0):
-            raise ConfigError(f"limit must be a number of jobs, not {limit!r}")
-        if isinstance(tags, str):
-            raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
+        check_limit(limit)
+        check_tags(tags)
         which = JobFilter(
             pending=pending,
             backend=backend,
@@ -182,11 +194,12 @@ class Client(Runner, Browser, SessionMaker):
             created_after=created_after,
             created_before=created_before,
             sort="ASC" if oldest_first else "DESC",
+            include_mocks=include_mocks,
         )
         return JobListing(
             self._service,
             self._calls,
-            which,
+            first_page(which, skip=skip),
             most=limit,
             make=lambda snapshot: self._attached(snapshot, "detach"),
         )
@@ -231,17 +244,24 @@ class Client(Runner, Browser, SessionMaker):
         self._check_usable()
         return await completed.wait_any(jobs, seconds=checked_timeout(timeout))
 
-    def scope(self, *, max_pending: int | None = None, on_cancel: OnCancel | None = None) -> Scope:
+    def scope(
+        self,
+        *,
+        max_pending: int | None = None,
+        on_cancel: OnCancel | None = None,
+        budget: Budget | None = None,
+    ) -> Scope:
         """Return a scope that owns the jobs submitted through it.
 
         A normal exit of its `async with` waits for them; an exception or a
         cancellation cancels each live one once. At most `max_pending` of them
-        are on their way at a time.
+        are on their way at a time, and all of them together may cost `budget`.
         """
         self._check_usable()
         if on_cancel is not None:
             check_policy(on_cancel)
-        return Scope(self, max_pending=max_pending, on_cancel=on_cancel or self._options.on_cancel)
+        policy = on_cancel or self._options.on_cancel
+        return Scope(self, max_pending=max_pending, on_cancel=policy, budget=budget)
 
     async def recover(self, policy: Policy = "cancel") -> list[LeftBehind]:
         """Settle what earlier programs of this user left behind on this instance.
@@ -257,11 +277,12 @@ class Client(Runner, Browser, SessionMaker):
         if policy not in ("cancel", "attach", "list"):
             raise ConfigError(f'policy must be "cancel", "attach" or "list", not {policy!r}')
 
-        async def settle(row: Row) -> LeftBehind:
+        async def settle(row: Row) -> list[LeftBehind]:
             if row.is_session:
-                return await recovery.settle_session(
+                session = await recovery.settle_session(
                     row, policy, service=self._service, calls=self._calls
                 )
+                return [session]
             return await recovery.settle(
                 row, policy, service=self._service, calls=self._calls, take=self._take
             )
@@ -269,7 +290,17 @@ class Client(Runner, Browser, SessionMaker):
         return await recovery.recover(journal_path(), self._options.is_mine, settle)
 
     def _take(self, snapshot: Snapshot, row: Row) -> None:
-        self._attached(snapshot, "detach" if row.on_cancel == "detach" else "cancel")
+        policy: OnCancel = "detach" if row.on_cancel == "detach" else "cancel"
+        self._attached(snapshot, policy, is_cancelled=recovery.was_accepted(row))
+
+    async def usage(self) -> InstanceUsage:
+        """Return how much of its quantum processor time the instance has used.
+
+        Raises:
+            QawaitError: the service could not be asked.
+        """
+        self._check_usable()
+        return await self._calls.retrying(self._service.usage)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -359,9 +390,9 @@ class Client(Runner, Browser, SessionMaker):
         described = await (target() if not progress.stages else self._backends.ready(backend))
         request = SubmitRequest(
             program=program.name,
-            backend=described.name,
+            backend=await self._backends.mock_of(described) if options.dry_run else described.name,
             params=program.params,
-            tag=_new_tag("qawait-"),
+            tag=submit_tag(),
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
@@ -374,6 +405,7 @@ class Client(Runner, Browser, SessionMaker):
             request,
             on_cancel=options.on_cancel or self._options.on_cancel,
             delivers=delivers,
+            budgets=() if options.dry_run else (*self._budgets, *options.budgets),
         )
         if options.on_update is not None:
             driver.updates.listen(options.on_update)
@@ -411,7 +443,9 @@ class Client(Runner, Browser, SessionMaker):
         self._owned.add(driver)
         driver.on_end(self._disown)
 
-    def _attached(self, snapshot: Snapshot, on_cancel: OnCancel) -> Job[Any]:
+    def _attached(
+        self, snapshot: Snapshot, on_cancel: OnCancel, *, is_cancelled: bool = False
+    ) -> Job[Any]:
         known = self._by_id.get(snapshot.job_id)
         if known is not None:
             return self._attached_again(known, on_cancel)
@@ -420,7 +454,7 @@ class Client(Runner, Browser, SessionMaker):
         if on_cancel == "cancel":
             self._protect()
             self._own(driver)
-        driver.attach(snapshot)
+        driver.attach(snapshot, is_cancelled=is_cancelled)
         return Job(driver)
 
 
@@ -441,7 +475,3 @@ class _Progress:
 async def _started(guardian: Guardian) -> None:
     with contextlib.suppress(GuardianError):  # the submit that needs it raises it
         await guardian.started()
-
-
-def _new_tag(prefix: str) -> str:
-    return f"{prefix}{secrets.token_hex(12)}"

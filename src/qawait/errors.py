@@ -11,6 +11,7 @@
     ├── JobFailedError            the job ran and failed
     ├── JobCancelledError         the job was cancelled
     ├── JobTimedOutError          the job ran longer than its limit
+    ├── BudgetExceededError       a budget refuses the job, or had it cancelled
     ├── DeadlineExceededError     a time limit of the caller's or of ours passed
     ├── UnknownStatusError        the service names a status nobody documented
     └── GuardianError             the process that outlives this one cannot start
@@ -18,23 +19,37 @@
 `BackendPausedWarning` is a warning, and no error unless the user makes it one.
 
 An error about a job carries its id in `job_id`; one about a submit whose id is
-not known carries the submit's tag in `tag`. A transport error while polling or
-fetching is never a job failure.
+not known carries the submit's tag in `tag`; one that a request came to names it
+in `request`. A transport error while polling or fetching is never a job failure.
+Codes are the service's own words or numbers, never an enumeration: its registry
+is incomplete. Every error can be copied and pickled, attributes and notes included.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 
 class QawaitError(Exception):
-    """Base of every error that qawait raises on purpose."""
+    """Base of every error that qawait raises on purpose.
+
+    `message` is the text without the ids. `job_id`, `tag` and `request` (such as
+    `POST /jobs`) are `None` where the error is about no job, submit or request.
+    """
 
     def __init__(self, message: str, *, job_id: str | None = None, tag: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.job_id = job_id
         self.tag = tag
+        self.request: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is otherwise made anew from its message alone.
+        state = dict(vars(self))
+        if hasattr(self, "__notes__"):
+            state["__notes__"] = [*self.__notes__]
+        return _made_anew, (type(self), self.args), state
 
     def __str__(self) -> str:
         named = (("job", self.job_id), ("tag", self.tag))
@@ -55,6 +70,10 @@ class QawaitError(Exception):
         twin.__cause__, twin.__context__ = self.__cause__, self.__context__
         twin.__suppress_context__ = self.__suppress_context__
         return twin.with_traceback(self.__traceback__)
+
+
+def _made_anew(kind: type[QawaitError], args: tuple[Any, ...]) -> QawaitError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigError(QawaitError, ValueError):
@@ -83,17 +102,18 @@ class ProtocolError(QawaitError):
 class RejectedError(QawaitError):
     """The service understood the request and refused it.
 
-    `status` is the HTTP status. `code` (a number or a word), `solution` and
-    `trace` are the service's own, each `None` where its answer had none;
-    `request` names what was asked.
+    `status` is the HTTP status. `code` (a number or a word), `service_message`,
+    `solution` and `trace` are the service's own, each `None` where its answer had
+    none; `request` names what was asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one answer can say
         self,
         message: str,
         *,
         status: int,
         code: int | str | None = None,
+        service_message: str | None = None,
         solution: str | None = None,
         trace: str | None = None,
         request: str | None = None,
@@ -103,6 +123,7 @@ class RejectedError(QawaitError):
         super().__init__(message, job_id=job_id, tag=tag)
         self.status = status
         self.code = code
+        self.service_message = service_message
         self.solution = solution
         self.trace = trace
         self.request = request
@@ -148,6 +169,28 @@ class JobCancelledError(QawaitError):
 
 class JobTimedOutError(QawaitError):
     """The service ended the job because it ran longer than its limit (code 1305)."""
+
+
+class BudgetExceededError(QawaitError):
+    """A `Budget` has too little left: the job was not sent, or was cancelled.
+
+    `qpu_seconds` is the budget and `spent` what its jobs had been charged when
+    this came about, in seconds of quantum processor time. `job_id` is `None` if
+    nothing was sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        qpu_seconds: float,
+        spent: float,
+        job_id: str | None = None,
+        tag: str | None = None,
+    ) -> None:
+        super().__init__(message, job_id=job_id, tag=tag)
+        self.qpu_seconds = qpu_seconds
+        self.spent = spent
 
 
 class DeadlineExceededError(QawaitError, TimeoutError):

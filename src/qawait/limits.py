@@ -110,10 +110,25 @@ RETRY_TIMEOUT_COST: Final = 10
 RETRY_AFTER_CAP_SECONDS: Final = 120.0
 """The longest `Retry-After` that is honoured."""
 
+SUBMITS_PER_MINUTE: Final = 5
+"""The submits per minute that the service documents: the least that is learnt from a refusal."""
+PACE_MEMORY_SECONDS: Final = 600.0
+"""How long a limit that was learnt is kept to after somebody last had to wait because of it."""
 THROTTLED_PAUSE_SECONDS: Final = 12.0
 """The pause after a 429 that names none: the service takes five submits a minute."""
 THROTTLED_SECONDS: Final = 600.0
-"""How long a submit waits for its turn before it gives up."""
+"""How long a submit waits before it gives up, counted from the last one that got through."""
+
+# --- money and time ----------------------------------------------------------------------------
+
+BUDGET_ESTIMATE_SECONDS: Final = 10.0
+"""How long a submit under a budget waits to be told what the jobs before it will cost."""
+USAGE_SECONDS: Final = 600.0
+"""How long an ended job's charge is asked for; when it is settled is not documented."""
+USAGE_CAP_SECONDS: Final = 60.0
+"""The longest pause between two such questions."""
+QUEUE_AGE_SECONDS: Final = 60.0
+"""How long the length of a backend's queue is used, and the pause between two questions for it."""
 
 # --- the life of a job -------------------------------------------------------------------------
 

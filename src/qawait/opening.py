@@ -17,7 +17,7 @@ from qawait.ibm.reaching import reach
 from qawait.ibm.service import IBMService, plain_headers
 from qawait.ibm.transport import usual_certificates
 from qawait.jobs.schedule import PollSchedule
-from qawait.runner import check_policy
+from qawait.runner import budgets_of, check_policy
 from qawait.types import ResultCache
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from qawait.emulator.handle import Emulator
     from qawait.ibm.account import Account
+    from qawait.jobs.budget import Budget
     from qawait.types import OnCancel
 
 
@@ -48,6 +49,8 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     schedule: PollSchedule | None = None,
     results: ResultCache | None = None,
     guardian: bool = True,
+    submits_per_minute: int | None = None,
+    budget: Budget | None = None,
 ) -> Opening:
     """Open a client on IBM Quantum, by `async with` or by `await`.
 
@@ -66,6 +69,10 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     `proxies` is `{"urls": {"https": URL}}`; without it `HTTPS_PROXY`, `ALL_PROXY`
     and `NO_PROXY` are read. `verify` is a file of certificates to trust.
 
+    `submits_per_minute` paces the submits of all tasks from the start; without it
+    they are paced once the service has refused one as too many. A `budget` bounds
+    what all jobs of the client may cost together.
+
     With the first submit a small process is started, the guardian, which cancels
     this client's jobs if this process dies; `guardian=False` goes without it.
 
@@ -75,6 +82,7 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     """
     check_policy(on_cancel)
     cache = _checked(results)
+    limited = _limited(submits_per_minute, budget)
     access = resolve_access(
         token=token,
         instance=instance,
@@ -93,12 +101,12 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     async def open_() -> Client:
         account, service = await reach(access, disk_bytes=cache.disk_bytes)
         options = _options(account, on_cancel, schedule, cache, guardian=guardian)
-        return await Client.open(service, options)
+        return await Client.open(service, replace(options, **limited))
 
     return Opening(open_)
 
 
-def local(
+def local(  # noqa: PLR0913 - keywords, each with a default
     *,
     backends: Iterable[str] = ("fez", "manila"),
     queue_seconds: float = 0.0,
@@ -108,6 +116,8 @@ def local(
     on_cancel: OnCancel = "cancel",
     schedule: PollSchedule | None = None,
     results: ResultCache | None = None,
+    submits_per_minute: int | None = None,
+    budget: Budget | None = None,
 ) -> Opening:
     """Open a client on an embedded service of its own: no account and no network.
 
@@ -122,6 +132,7 @@ def local(
     """
     check_policy(on_cancel)
     cache = _checked(results)
+    limited = _limited(submits_per_minute, budget)
     if isinstance(backends, str):
         raise ConfigError(f"backends must be a list of names, such as [{backends!r}]")
 
@@ -144,6 +155,7 @@ def local(
                 protect=None,
                 clean_up=lambda: process.stop(embedded),
                 until_gone=embedded.process.wait,
+                **limited,
             )
             return await Client.open(service, options)
         except BaseException:
@@ -188,6 +200,16 @@ def _options(
         schedule=schedule or PollSchedule(),
         results=results,
     )
+
+
+def _limited(submits_per_minute: object, budget: Budget | None) -> dict[str, Any]:
+    if submits_per_minute is not None and (
+        type(submits_per_minute) is not int or submits_per_minute < 1
+    ):
+        message = f"submits_per_minute must be 1 or more, or None, not {submits_per_minute!r:.100}"
+        raise ConfigError(message)
+    budgets_of(budget)
+    return {"submits_per_minute": submits_per_minute, "budget": budget}
 
 
 def _account_of(emulator: Emulator) -> Account:

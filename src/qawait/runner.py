@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.ibm import primitives
-from qawait.jobs.job import Job
+from qawait.jobs.budget import Budget
+from qawait.jobs.job import Job, check_tags
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +35,8 @@ class JobKeywords(TypedDict, total=False):
 
     `tags` are the user's own; `max_execution_time` is in seconds of quantum
     processor time, an hour unless given; a `private` job's result can be read
-    once and its input never.
+    once and its input never; a `dry_run` goes to the backend's mock, which checks
+    everything, answers with made-up data and charges nothing.
     `on_cancel` says what becomes of the remote job when nobody waits for it any
     more; `on_update` is called with every update, from the first stage on.
     """
@@ -42,37 +44,31 @@ class JobKeywords(TypedDict, total=False):
     tags: Sequence[str]
     max_execution_time: int | None
     private: bool
+    dry_run: bool
     on_cancel: OnCancel | None
     on_update: Callable[[Update], object] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """The checked values of `JobKeywords`."""
+    """The checked values of `JobKeywords`, and the budgets of where the job is submitted."""
 
     tags: Sequence[str] = ()
     max_execution_time: int | None = None
     private: bool = False
+    dry_run: bool = False
     on_cancel: OnCancel | None = None
     on_update: Callable[[Update], object] | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_tags(self.tags)
+        check_tags(self.tags)
         _check_seconds(self.max_execution_time)
         if self.on_cancel is not None:
             check_policy(self.on_cancel)
         _check_callback(self.on_update)
-
-
-def _check_tags(tags: Sequence[str]) -> None:
-    if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):
-        raise ConfigError(f"tags must be a list of words, not {tags!r:.100}")
-    room = limits.TAGS_PER_JOB - limits.OWN_TAGS
-    if len(tags) > room:
-        raise ConfigError(f"a job takes up to {room} tags of yours, not {len(tags)}")
-    for tag in tags:
-        if not 0 < len(tag) <= limits.TAG_CHARACTERS:
-            raise ConfigError(f"a tag has 1 to {limits.TAG_CHARACTERS} characters, {tag!r} has not")
+        for name in ("private", "dry_run"):
+            _check_flag(name, getattr(self, name))
 
 
 def _check_program(name: object, params: object) -> None:
@@ -81,6 +77,11 @@ def _check_program(name: object, params: object) -> None:
     if not isinstance(params, Mapping | bytes):
         kind = type(params).__name__
         raise ConfigError(f"params must be a mapping, or JSON as bytes, not {kind}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r:.100}")
 
 
 def _check_callback(callback: object) -> None:
@@ -100,6 +101,19 @@ def _check_seconds(seconds: int | None) -> None:
     if not 0 < seconds <= limits.MAX_EXECUTION_SECONDS:
         most = limits.MAX_EXECUTION_SECONDS
         raise ConfigError(f"max_execution_time must be 1 to {most} seconds, not {seconds}")
+
+
+def budgets_of(budget: Budget | None) -> tuple[Budget, ...]:
+    """Return the budget, if there is one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if budget is None:
+        return ()
+    if not isinstance(budget, Budget):
+        raise ConfigError(f"budget must be a qawait.Budget, not {budget!r:.100}")
+    return (budget,)
 
 
 def check_policy(policy: object) -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from qawait.jobs.scope import OwnedJobs
-from qawait.runner import Runner
+from qawait.runner import Runner, budgets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qawait.ibm.backend import Backend
+    from qawait.jobs.budget import Budget
     from qawait.jobs.driver import Driver
     from qawait.runner import JobOptions, Prepare
     from qawait.types import OnCancel
@@ -36,8 +37,16 @@ class Launcher(Protocol):
 class Scope(Runner, OwnedJobs):
     """Owns the jobs submitted through it, as a task group owns tasks."""
 
-    def __init__(self, client: Launcher, *, max_pending: int | None, on_cancel: OnCancel) -> None:
+    def __init__(
+        self,
+        client: Launcher,
+        *,
+        max_pending: int | None,
+        on_cancel: OnCancel,
+        budget: Budget | None = None,
+    ) -> None:
         super().__init__(max_pending=max_pending)
+        self._budgets = budgets_of(budget)
         self._client = client
         self._on_cancel = on_cancel
 
@@ -50,7 +59,11 @@ class Scope(Runner, OwnedJobs):
         delivers: bool,
     ) -> Driver:
         """Submit through the client, and own the job."""
-        options = replace(options, on_cancel=options.on_cancel or self._on_cancel)
+        options = replace(
+            options,
+            on_cancel=options.on_cancel or self._on_cancel,
+            budgets=(*options.budgets, *self._budgets),
+        )
         await self.place()
         owned: list[Driver] = []
 

@@ -12,13 +12,14 @@ from qawait.errors import ConfigError
 from qawait.jobs import caller
 from qawait.jobs.session import End
 from qawait.jobs.waiting import is_urgent
-from qawait.runner import Runner
+from qawait.runner import Runner, budgets_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from types import TracebackType
 
     from qawait.ibm.backend import Backend
+    from qawait.jobs.budget import Budget
     from qawait.jobs.driver import Driver
     from qawait.jobs.session import SessionDriver
     from qawait.runner import JobOptions, Prepare
@@ -59,7 +60,9 @@ class Session(Runner):
         open_: Callable[[], Awaitable[Backend | None]],
         *,
         on_cancel: OnCancel,
+        budget: Budget | None = None,
     ) -> None:
+        self._budgets = budgets_of(budget)
         self._client = client
         self._driver = driver
         self._open = open_
@@ -167,7 +170,11 @@ class Session(Runner):
     ) -> Driver:
         """Submit a job that belongs to the session."""
         self._check_accepts(backend)
-        options = replace(options, on_cancel=options.on_cancel or self._on_cancel)
+        options = replace(
+            options,
+            on_cancel=options.on_cancel or self._on_cancel,
+            budgets=(*options.budgets, *self._budgets),
+        )
 
         def own(driver: Driver) -> None:
             self._check_accepts(backend)

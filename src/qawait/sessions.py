@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qawait.ibm.backend import Backend
     from qawait.ibm.backends import Backends
     from qawait.ibm.service import IBMService
+    from qawait.jobs.budget import Budget
     from qawait.jobs.calls import Calls
     from qawait.jobs.host import TaskHost
     from qawait.jobs.session import SessionKeeper
@@ -66,18 +67,19 @@ class SessionMaker(ABC):
         *,
         max_time: float | str | None = None,
         on_cancel: OnCancel | None = None,
+        budget: Budget | None = None,
     ) -> Session:
         """Return a session on a backend, which `async with` or `await` opens.
 
         While it is active the backend runs its jobs only; the time is charged from
         its first job on. `max_time` bounds it, in seconds or as in `"1h 30m"`; the
         service has a limit of its own. `on_cancel` is the policy of jobs that name
-        none.
+        none, and all of them together may cost `budget`.
 
         Raises:
             ConfigError: something given makes no sense.
         """
-        return self._new_session(backend, "dedicated", max_time, on_cancel)
+        return self._new_session(backend, "dedicated", max_time, on_cancel, budget)
 
     def batch(
         self,
@@ -85,6 +87,7 @@ class SessionMaker(ABC):
         *,
         max_time: float | str | None = None,
         on_cancel: OnCancel | None = None,
+        budget: Budget | None = None,
     ) -> Session:
         """Return a batch on a backend, which `async with` or `await` opens.
 
@@ -94,7 +97,7 @@ class SessionMaker(ABC):
         Raises:
             ConfigError: something given makes no sense.
         """
-        return self._new_session(backend, "batch", max_time, on_cancel)
+        return self._new_session(backend, "batch", max_time, on_cancel, budget)
 
     async def attach_session(
         self, session_id: str, *, on_cancel: OnCancel | None = None
@@ -126,6 +129,7 @@ class SessionMaker(ABC):
         mode: Literal["dedicated", "batch"],
         max_time: float | str | None,
         on_cancel: OnCancel | None,
+        budget: Budget | None,
     ) -> Session:
         self._check_usable()
         seconds = _seconds(max_time)
@@ -140,20 +144,21 @@ class SessionMaker(ABC):
             await driver.open(request, self._session_keeper())
             return described
 
-        return self._made(driver, open_, on_cancel)
+        return self._made(driver, open_, on_cancel, budget)
 
     def _made(
         self,
         driver: SessionDriver,
         open_: Callable[[], Awaitable[Backend | None]],
         on_cancel: OnCancel | None,
+        budget: Budget | None = None,
     ) -> Session:
         client, usual = self._launcher
         if on_cancel is not None:
             check_policy(on_cancel)
         policy = on_cancel or usual
         driver.keeps_jobs = policy == "detach"
-        return Session(client, driver, open_, on_cancel=policy)
+        return Session(client, driver, open_, on_cancel=policy, budget=budget)
 
     def _new_driver(self) -> SessionDriver:
         driver = SessionDriver(self._service, self._host, self._calls)

@@ -78,7 +78,8 @@ class Snapshot:
     `status` is `None` when the service used a word that is not documented;
     `raw_status` always holds its word. `ran_too_long` marks a job that the
     service ended at its time limit. `estimated_seconds` is the service's own
-    estimate of the running time.
+    estimate of the running time. `usage_seconds` is what the job was charged, in
+    seconds of quantum processor time; `None` until the service has settled it.
     """
 
     job_id: str
@@ -104,6 +105,29 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceUsage:
+    """What an instance has used of its quantum processor time, in seconds.
+
+    `limit_seconds` is what it may use within the period, `allocation_seconds` what
+    its plan gives it; both are `None` where there is no such limit.
+    """
+
+    consumed_seconds: float
+    limit_seconds: float | None = None
+    allocation_seconds: float | None = None
+    is_limit_reached: bool = False
+    period_start: datetime | None = None
+    period_end: datetime | None = None
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """What is left of the limit; `None` without one."""
+        if self.limit_seconds is None:
+            return None
+        return max(self.limit_seconds - self.consumed_seconds, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """One step of a job, as `updates()` and `on_update` give it.
 
@@ -111,6 +135,9 @@ class Update:
     queries so far. `raw_status` and `reason` are the service's own words.
     `disconnected_since` is when the service was first not to be reached, as `time`,
     while it is not; the rest is then what was last known.
+    `estimated_seconds` is the running time that the service expects.
+    `estimated_start` and `estimated_end` are qawait's own guesses at when the job
+    will begin to run and end, in seconds from `time`; `None` where nothing is known.
     """
 
     stage: Stage
@@ -120,6 +147,8 @@ class Update:
     raw_status: str | None = None
     reason: str | None = None
     estimated_seconds: float | None = None
+    estimated_start: float | None = None
+    estimated_end: float | None = None
     disconnected_since: float | None = None
 
     @property

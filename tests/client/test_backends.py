@@ -36,7 +36,7 @@ def count(emu: Emulator, asked: str) -> int:
         ({"operational": False}, ["ibm_manila"]),
         ({"simulator": True}, []),
         ({"min_num_qubits": 6, "operational": False}, []),
-        ({"include_mocks": True}, ["ibm_fez", "ibm_manila"]),
+        ({"include_mocks": True}, ["ibm_fez", "ibm_manila", "mock_fez", "mock_manila"]),
     ],
 )
 async def test_filters_on_the_listing(

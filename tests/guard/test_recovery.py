@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from qawait import CancelOutcome
 from qawait.guard import journal
+from support.emulated import Api
 from support.killing import Program, guardians, program, until
 from support.open import opened
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qawait.emulator import Emulator
+    from qawait.guard.recovery import Policy
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +164,51 @@ async def test_a_job_that_ended_meanwhile_is_not_cancelled(emu: Emulator) -> Non
     async with opened(emu) as client:
         assert [left.outcome for left in await client.recover()] == ["already final"]
     assert [job.cancels for job in emu.jobs()] == [0]
+
+
+async def test_attaching_remembers_a_cancel_that_was_accepted(emu: Emulator, state: Path) -> None:
+    """A job whose cancel the service took before both died is not cancelled a second time."""
+    emu.script(outcome="complete", run_seconds=60, cancel_seconds=60, times=None)
+    [job_id] = left_behind(emu, jobs=1)
+    with closing(Api(emu)) as api:
+        api.ask("POST", f"/jobs/{job_id}/cancel")
+    connection = journal.connect(state / "journal.sqlite3")
+    connection.execute("UPDATE jobs SET cancel = 'ACKED'")
+    connection.close()
+    async with opened(emu) as client:
+        assert [left.outcome for left in await client.recover("attach")] == ["attached"]
+        job = await client.attach(job_id)
+        assert await job.cancel() is CancelOutcome.REQUESTED
+        assert "cancel=ACKED" in repr(job)
+    assert emu.cancels(job_id) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcomes", "cancels"),
+    [
+        ("list", ["found", "found"], [0, 0]),
+        ("cancel", ["cancelled", "cancelled"], [1, 1]),
+        ("attach", ["attached", "cancelled"], [1, 1]),
+    ],
+)
+async def test_two_jobs_of_one_submit_are_both_settled(
+    emu: Emulator, policy: Policy, outcomes: list[str], cancels: list[int]
+) -> None:
+    """Should a lost submit have made two jobs, recovery leaves neither of them running."""
+    emu.script(outcome="complete", run_seconds=60, times=None)
+    emu.route("POST /jobs").delay(1.0, when="after", anyway=True)
+    with program(emu) as victim:
+        victim.wait_posting()
+        until(lambda: len(emu.jobs()) == 1, 5)
+        kill_both(victim)
+    emu.clear_faults()
+    with closing(Api(emu)) as api:
+        api.submit(tags=list(emu.jobs()[0].tags))
+    async with opened(emu) as client:
+        found = await client.recover(policy)
+        assert [left.outcome for left in found] == outcomes
+        assert [left.job_id for left in found] == [job.id for job in emu.jobs()]
+    assert [job.cancels for job in emu.jobs()] == cancels
 
 
 def test_the_command_lists_and_cancels(emu: Emulator, state: Path) -> None:

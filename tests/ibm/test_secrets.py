@@ -118,7 +118,7 @@ async def test_a_service_that_is_gone_shows_nothing(caplog: pytest.LogCaptureFix
     caplog.set_level(logging.DEBUG)
     ibm = IBMService(account("http://127.0.0.1:9"))
     with pytest.raises(QawaitError) as caught:
-        await ibm.usage()
+        await ibm.versions()
     await ibm.aclose()
     assert not CANARY.search(shown(caught.value))
     assert not CANARY.search(caplog.text)
@@ -129,7 +129,7 @@ async def test_a_call_that_works_logs_nothing_secret(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.DEBUG)
     async with tcp_server(server()) as origin:
         ibm = IBMService(account(origin))
-        assert await ibm.usage() == {}
+        assert await ibm.versions() == {}
         await ibm.aclose()
     assert "qawait" in caplog.text
     assert not CANARY.search(caplog.text)
@@ -152,7 +152,7 @@ async def test_a_cancelled_call_shows_nothing(silent: str) -> None:
 
         async def call() -> None:
             try:
-                await ibm.usage()
+                await ibm.versions()
             except BaseException as error:
                 caught.append(error)
                 raise

@@ -55,8 +55,8 @@ async def test_it_is_a_service() -> None:
 async def test_every_call_carries_the_same_headers() -> None:
     """Bearer token, instance, version and our own name; the API key goes to IAM alone."""
     async with service() as (ibm, router):
-        route = router.get(f"{API}/instances/usage").respond(json={})
-        await ibm.usage()
+        route = router.get(f"{API}/versions").respond(json={})
+        await ibm.versions()
     headers = route.calls.last.request.headers
     assert headers["authorization"] == "Bearer canary-token-1"
     assert headers["service-crn"] == ACCOUNT.instance
@@ -78,7 +78,7 @@ async def test_a_service_makes_its_own_connections() -> None:
     async with tcp_server(handler) as origin:
         account = replace(ACCOUNT, url=f"{origin}/api/v1", iam_url=origin)
         made = IBMService(account)
-        assert await made.usage() == {"a": 1}
+        assert await made.versions() == {"a": 1}
         await made.aclose()
     assert repr(made) == f"<IBMService {origin}/api/v1>"
 
@@ -99,7 +99,6 @@ RECORDED: list[tuple[Exchange, Callable[[IBMService, str], Awaitable[object]]]] 
     (exchange("11", "GET", "/jobs"), lambda ibm, _: ibm.jobs()),
     (exchange("01", "GET", "/backends"), lambda ibm, _: ibm.backends()),
     (exchange("03", "GET", "/status"), lambda ibm, _: ibm.backend_status("ibm_manila")),
-    (exchange("03", "GET", "/usage"), lambda ibm, _: ibm.usage()),
 ]
 
 
@@ -145,6 +144,17 @@ async def test_backend_descriptions() -> None:
         assert await ibm.backend_configuration("b") == {"n_qubits": 5}
         assert await ibm.backend_properties("b", calibration_id="c") is None
         assert await ibm.versions() == {"versions": []}
+
+
+async def test_the_recorded_usage_of_the_instance_is_read() -> None:
+    """What the instance has used and may use are numbers, its period two times."""
+    async with service() as (ibm, router):
+        answered(router, exchange("03", "GET", "/usage"))
+        usage = await ibm.usage()
+    assert (usage.consumed_seconds, usage.limit_seconds, usage.is_limit_reached) == (12, 600, False)
+    assert usage.remaining_seconds == 588
+    assert usage.period_start is not None
+    assert usage.period_start < (usage.period_end or usage.period_start)
 
 
 # --- submit --------------------------------------------------------------------------------------
@@ -228,7 +238,8 @@ async def test_find_asks_for_the_tag_oldest_first() -> None:
         route = router.get(f"{API}/jobs").respond(json={"jobs": records})
         assert [job.job_id for job in await ibm.find("tag-1")] == ["a"]
     query = dict(route.calls.last.request.url.params)
-    assert query == {"limit": "200", "tags": "tag-1", "sort": "ASC", "exclude_params": "true"}
+    options = {"exclude_params": "true", "include_mocks": "true"}
+    assert query == {"limit": "200", "tags": "tag-1", "sort": "ASC", **options}
 
 
 async def test_status_asks_without_params() -> None:

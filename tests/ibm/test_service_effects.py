@@ -122,7 +122,7 @@ async def test_a_token_refused_again_at_once_is_not_tried_again() -> None:
         route = router.route(url__startswith=API).respond(401)
         for _ in range(5):
             with pytest.raises(AuthError):
-                await ibm.usage()
+                await ibm.versions()
         assert route.call_count == 2 + 4
         assert router.routes["iam"].call_count == 2
 
@@ -162,5 +162,5 @@ async def test_a_refused_key_reaches_nobody_else(answers: Sequence[httpx.Respons
         router.post(IAM).mock(side_effect=answers)
         route = router.route(url__startswith=API).respond(json={})
         with pytest.raises(AuthError):
-            await ibm.usage()
+            await ibm.versions()
         assert not route.called

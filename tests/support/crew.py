@@ -20,8 +20,9 @@ from qawait.testing import SimulatedService
 from qawait.types import OnCancel, SubmitRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
+    from qawait.jobs.budget import Budget
     from qawait.types import Update
 
 
@@ -76,6 +77,8 @@ class Crew:
         on_update: Callable[[Update], object] | None = None,
         private: bool = False,
         session_id: str | None = None,
+        budgets: Sequence[Budget] = (),
+        max_execution_time: int | None = None,
     ) -> Job[Any]:
         """Begin a submit and return its handle at once, before there is an id."""
         request = SubmitRequest(
@@ -86,8 +89,11 @@ class Crew:
             tags=(CLIENT_TAG,),
             private=private,
             session_id=session_id,
+            max_execution_time=max_execution_time,
         )
-        driver = Driver(self.shared, request, on_cancel=on_cancel, delivers=delivers)
+        driver = Driver(
+            self.shared, request, on_cancel=on_cancel, delivers=delivers, budgets=budgets
+        )
         if on_update is not None:
             driver.updates.listen(on_update)
         self.drivers.append(driver)
@@ -105,6 +111,7 @@ async def crew(
     *,
     seed: int = 0,
     schedule: PollSchedule | None = None,
+    submits_per_minute: int | None = None,
 ) -> AsyncIterator[Crew]:
     """Run drivers and a poller over a simulated service."""
     service = service or SimulatedService()
@@ -114,6 +121,10 @@ async def crew(
     poller = Poller(service, schedule or PollSchedule(), draw, tag=CLIENT_TAG)
     host.start_apart(poller.run)
     try:
-        yield Crew(service, Shared(service, host, poller, Calls(draw)), host)
+        yield Crew(
+            service,
+            Shared(service, host, poller, Calls(draw, submits_per_minute=submits_per_minute)),
+            host,
+        )
     finally:
         await host.stop()

@@ -87,6 +87,17 @@ class SimulatedInstance(SimulatedService):
     async def aclose(self) -> None:
         """Have nothing to close."""
 
+    async def backend_configuration(self, name: str, **_: object) -> dict[str, Any]:
+        """Describe any backend in the fewest words."""
+        return {"backend_name": name, "n_qubits": 5, "basis_gates": ["x"], "simulator": True}
+
+    async def backend_status(self, name: str) -> dict[str, Any]:
+        """Say that it is up."""
+        return {"backend_name": name, "state": True, "status": "active", "length_queue": 0}
+
+    async def backend_properties(self, name: str, **_: object) -> None:
+        """Have no calibration."""
+
 
 @asynccontextmanager
 async def client_of(

@@ -30,7 +30,7 @@ class Device:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.snapshot = name.removeprefix("ibm_")
+        self.snapshot = name.partition("_")[2]
         self._configuration = self._read("conf")
 
     def _read(self, kind: str) -> dict[str, Any]:
@@ -60,8 +60,10 @@ class Device:
         """Return the device as the list of backends shows it."""
         qubits = self._configuration["n_qubits"]
         reason = "available" if state == "online" else state
+        kind = {"class": "mock"} if is_mock(self.name) else {}
         return {
             "name": self.name,
+            **kind,
             "status": {"name": state, "reason": reason},
             "is_simulator": False,
             "qubits": qubits,
@@ -91,6 +93,25 @@ class Device:
             "length_queue": queue_length,
             "backend_version": self.version,
         }
+
+
+_MOCK = "mock_"
+
+
+def is_mock(name: str) -> bool:
+    """Tell whether a backend only plays another one, for dry runs."""
+    return name.startswith(_MOCK)
+
+
+def real(name: str) -> str:
+    """Return the backend that a mock plays; any other is itself."""
+    return f"ibm_{name.removeprefix(_MOCK)}" if is_mock(name) else name
+
+
+def load_mocks(names: tuple[str, ...]) -> Mapping[str, Device]:
+    """Return the mocks of the named devices, under the names that IBM gives them."""
+    mocks = [name.replace("ibm_", _MOCK, 1) for name in names]
+    return {name: Device(name) for name in mocks}
 
 
 def load_devices(names: tuple[str, ...]) -> Mapping[str, Device]:

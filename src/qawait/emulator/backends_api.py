@@ -11,10 +11,11 @@ from starlette.routing import Route
 from . import answers
 from .answers import plain
 from .backends import Device
-from .jobs_api import KNOWN_VERSIONS, Handler, authorised, instance_here
+from .jobs_api import KNOWN_VERSIONS, Handler, authorised, flag, instance_here
 from .service import Service
 
-USAGE_LIMIT_SECONDS = 600
+# What the plan gives; nothing is refused beyond it unless a limit is set.
+PLAN_SECONDS = 600
 DeviceHandler = Callable[[Request, Service, Device], Awaitable[Response]]
 
 
@@ -32,12 +33,14 @@ def about_device(handler: DeviceHandler) -> Handler:
 @authorised
 async def listing(request: Request, service: Service) -> Response:
     """List the backends, with their waiting times if those are asked for."""
+    asked = request.query_params
+    mocks = service.mocks if flag(asked.get("include_mocks"), default=False) else {}
     devices = [
         device.listed(service.state_of(name), service.scheduler.length(name))
-        for name, device in service.devices.items()
-        if instance_here(request).has(name)
+        for name, device in (*service.devices.items(), *mocks.items())
+        if name in mocks or instance_here(request).has(name)
     ]
-    if "wait_time_seconds" in request.query_params.getlist("fields"):
+    if "wait_time_seconds" in asked.getlist("fields"):
         for device in devices:
             device["wait_time_seconds"] = device["queue_length"] * service.settings.run_seconds
     return plain({"devices": devices})
@@ -64,8 +67,11 @@ async def status(_request: Request, service: Service, device: Device) -> Respons
 
 @authorised
 async def usage(request: Request, service: Service) -> Response:
-    """Tell how much of the instance's allocation is used; the emulator has no end of it."""
+    """Tell how much of the instance's limit is used."""
     instance = instance_here(request)
+    consumed = service.scheduler.consumed_seconds[instance.crn]
+    enforced = service.settings.usage_limit
+    limit = PLAN_SECONDS if enforced is None else enforced
     return plain(
         {
             "instance_id": instance.crn,
@@ -74,10 +80,10 @@ async def usage(request: Request, service: Service) -> Response:
                 "start_time": "2026-10-23T00:00:00Z",
                 "end_time": "2026-11-20T00:00:00Z",
             },
-            "usage_consumed_seconds": service.scheduler.consumed_seconds[instance.crn],
-            "usage_limit_seconds": USAGE_LIMIT_SECONDS,
-            "usage_allocation_seconds": USAGE_LIMIT_SECONDS,
-            "usage_limit_reached": False,
+            "usage_consumed_seconds": consumed,
+            "usage_limit_seconds": limit,
+            "usage_allocation_seconds": limit,
+            "usage_limit_reached": enforced is not None and consumed >= enforced,
         }
     )
 

@@ -62,6 +62,7 @@ def add_limits(made: argparse.ArgumentParser) -> None:
     add("--list-lag", type=float, default=0.0, help="seconds until a new job is listed")
     add("--usage-lag", type=float, default=0.0, help="seconds from final to charged")
     add("--pending-limit", type=int, help="how many jobs may be live at once")
+    add("--usage-limit", type=int, help="seconds that may be used before submits are refused")
     add("--submits-per-minute", type=int, help="how many jobs are accepted each minute")
 
 

@@ -87,7 +87,7 @@ async def create(request: Request, service: Service) -> Response:
     submit = read_submit(answers.parsed(body))
     entry.tags = submit.tags
     _check_place(service, submit, instance_here(request))
-    _check_limits(service)
+    _check_limits(service, instance_here(request))
     job = _new_job(service, submit, body, request)
     entry.job_id = job.id
     service.store.add(job)
@@ -105,8 +105,13 @@ def _check_place(service: Service, submit: Submit, instance: Instance) -> None:
         session.check_accepts(submit.backend)
 
 
-def _check_limits(service: Service) -> None:
-    per_minute, most = service.settings.submits_per_minute, service.settings.pending_limit
+def _check_limits(service: Service, instance: Instance) -> None:
+    settings = service.settings
+    per_minute, most = settings.submits_per_minute, settings.pending_limit
+    limit = settings.usage_limit
+    if limit is not None and service.scheduler.consumed_seconds[instance.crn] >= limit:
+        # documented as a 409; the registry gives no code for it
+        raise RefusalError(409, 1000, "Usage exceeds instance limit")
     if per_minute is not None and service.submits_in_last_minute() >= per_minute:
         raise RefusalError(
             429, 1202, f"Too many job requests received: limit is {per_minute} per minute"
@@ -149,7 +154,7 @@ async def listing(request: Request, service: Service) -> Response:
     asked = request.query_params
     query = _read_query(asked, instance_here(request))
     count, jobs = service.store.select(query)
-    with_params = not _flag(asked.get("exclude_params"), default=True)
+    with_params = not flag(asked.get("exclude_params"), default=True)
     rendered = [job.render_with_params() if with_params else job.render() for job in jobs]
     tail = f'],"count":{count},"limit":{query.limit},"offset":{query.offset}}}'
     return await answers.large(request, b'{"jobs":[' + b",".join(rendered) + tail.encode())
@@ -162,11 +167,12 @@ def _read_query(asked: QueryParams, instance: Instance) -> Query:
         limit=_limit(asked.get("limit")),
         offset=_offset(asked.get("offset")),
         ascending=asked.get("sort", "DESC").upper() == "ASC",
-        pending=None if pending is None else _flag(pending, default=False),
+        pending=None if pending is None else flag(pending, default=False),
         tags=tuple(dict.fromkeys(asked.getlist("tags"))),
         program=asked.get("program"),
         backend=asked.get("backend"),
         session_id=asked.get("session_id"),
+        mocks=flag(asked.get("include_mocks"), default=False),
         created_after=_instant(asked, "created_after"),
         created_before=_instant(asked, "created_before"),
     )
@@ -182,7 +188,8 @@ def _offset(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else 0
 
 
-def _flag(text: str | None, *, default: bool) -> bool:
+def flag(text: str | None, *, default: bool) -> bool:
+    """Return a query's flag, in any case of letters."""
     return default if text is None else text.lower() == "true"
 
 
@@ -199,7 +206,7 @@ def _instant(asked: QueryParams, name: str) -> datetime | None:
 @about_job
 async def get(request: Request, _service: Service, job: Job) -> Response:
     """Show a job; with its parameters unless the client excludes them."""
-    if _flag(request.query_params.get("exclude_params"), default=False):
+    if flag(request.query_params.get("exclude_params"), default=False):
         return Response(job.render(), media_type=JSON)
     return await answers.large(request, job.render_with_params())
 

@@ -8,6 +8,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
+from .backends import real
 from .clock import Calendar
 from .settings import COMPUTE_LIMIT_SECONDS, DISCARD_GRACE_SECONDS, Settings
 from .store import CANCELLED, COMPLETED, FAILED, QUEUED, RUNNING, TOO_LONG, Job, JobStore
@@ -15,6 +16,7 @@ from .workers import Computed, Task, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
 _CANNED = b'{"__type__":"PrimitiveResult","__value__":{"pub_results":[],"metadata":{"version":2}}}'
 _CANNED_PLAIN = b'{"results":[]}'
@@ -167,7 +169,7 @@ class Scheduler:
         seed = self.settings.seed
         task = Task(
             program=job.program,
-            backend=job.backend,
+            backend=real(job.backend),
             noise=self.settings.noise,
             seed=None if seed is None else seed + job.number,
             request=job.request,
@@ -253,9 +255,16 @@ class Scheduler:
 
     def _charge(self, job: Job) -> None:
         if job.running_at is not None and job.finished_at is not None:
-            seconds = (job.finished_at - job.running_at).total_seconds()
-            job.charged = min(max(1, math.ceil(seconds)), job.cost)
+            job.charged = self._price(job, job.finished_at - job.running_at)
             self.consumed_seconds[job.instance] += job.charged
+
+    @staticmethod
+    def _price(job: Job, ran: timedelta) -> int:
+        if job.is_mock:
+            return 0
+        if job.script.usage is not None:
+            return job.script.usage
+        return min(max(1, math.ceil(ran.total_seconds())), job.cost)
 
     def _forget(self, job: Job) -> None:
         gate = self._gates.pop(job.id, None)

@@ -25,6 +25,8 @@ class Script:
     traceback `text`) or `too_long` (code 1305). `status` is shown in place of
     `Running`, for `status_seconds` or for ever. `ignore_cancel` lets a job
     finish although its cancel was answered 204; `cancel_seconds` delays it.
+    `estimate` is the running time that the service expects, and `usage` what it
+    charges once the job has run; by default the whole seconds that it ran.
     """
 
     outcome: str = "run"
@@ -40,6 +42,8 @@ class Script:
     cancel_seconds: float = 0.0
     queue_seconds: float | None = None
     run_seconds: float | None = None
+    estimate: float | None = 2.1
+    usage: int | None = None
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -48,10 +52,11 @@ class Script:
             raise ConfigError(f"a job is held 'queued' or 'running', not {self.hold!r}")
         for name in ("result", "reason", "solution", "text", "status"):
             checks.text(name, getattr(self, name))
-        for name in ("status_seconds", "queue_seconds", "run_seconds"):
+        for name in ("status_seconds", "queue_seconds", "run_seconds", "estimate"):
             checks.number(name, getattr(self, name), optional=True)
         checks.number("cancel_seconds", self.cancel_seconds)
-        checks.whole("code", self.code, optional=True)
+        for name in ("code", "usage"):
+            checks.whole(name, getattr(self, name), optional=True)
 
 
 PLAIN = Script()

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .answers import RefusalError
-from .backends import Device, load_devices
+from .backends import Device, load_devices, load_mocks
 from .clock import Calendar
 from .faults import Faults
 from .instances import Instance, described, first
@@ -33,6 +33,7 @@ class Service:
         self.settings = settings
         self.tokens = tokens
         self.devices: Mapping[str, Device] = load_devices(settings.backends)
+        self.mocks: Mapping[str, Device] = load_mocks(settings.backends)
         self.calendar = Calendar()
         self.ids = JobIds()
         self.store = JobStore()
@@ -84,7 +85,9 @@ class Service:
         return instance
 
     def device(self, backend: str, instance: Instance) -> Device:
-        """Return a backend that an instance may use; refuse any other."""
+        """Return a backend that an instance may use, mocks included; refuse any other."""
+        if backend in self.mocks:
+            return self.mocks[backend]
         device = self.devices.get(backend)
         if device is None or not instance.has(backend):
             raise RefusalError(404, 1216, f"Backend not found. Backend: {backend}")

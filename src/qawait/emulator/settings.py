@@ -64,6 +64,7 @@ class Settings:
     session_idle_seconds: float = 1800.0
     pending_limit: int | None = None
     submits_per_minute: int | None = None
+    usage_limit: int | None = None
     ledger_length: int = 100_000
     ledger_body: int = 65_536
     backend_states: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -102,6 +103,7 @@ CHANGEABLE = frozenset(
         "submits_per_minute",
         "token_life",
         "usage_lag",
+        "usage_limit",
     }
 )
 
@@ -145,7 +147,7 @@ def _check(settings: Settings) -> None:
         checks.number(name, getattr(settings, name))
     for name in ("lanes", "workers", "ledger_length"):
         checks.whole(name, getattr(settings, name), least=1)
-    for name in ("pending_limit", "submits_per_minute", "seed"):
+    for name in ("pending_limit", "submits_per_minute", "usage_limit", "seed"):
         checks.whole(name, getattr(settings, name), optional=True)
     checks.whole("ledger_body", settings.ledger_body)
     strange = {state for state in settings.backend_states.values() if state not in BACKEND_STATES}

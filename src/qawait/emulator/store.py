@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .answers import dump
+from .backends import is_mock
 from .clock import stamp
 from .scripts import PLAIN, Script
 
@@ -77,6 +78,11 @@ class Job:
     rendered: bytes | None = None
 
     @property
+    def is_mock(self) -> bool:
+        """Whether the job is a dry run."""
+        return is_mock(self.backend)
+
+    @property
     def final(self) -> bool:
         """Whether the status can change no more."""
         return self.status in FINAL
@@ -114,7 +120,7 @@ class Job:
             "user_id": "IBMid-000000EMUL",
             "tags": list(self.tags),
             "usage": self.usage(),
-            "estimated_running_time_seconds": 2.1,
+            "estimated_running_time_seconds": self.script.estimate,
             **{name: value for name, value in optional.items() if value is not None},
         }
 
@@ -156,6 +162,7 @@ class Query:
     program: str | None = None
     backend: str | None = None
     session_id: str | None = None
+    mocks: bool = False
     created_after: datetime | None = None
     created_before: datetime | None = None
 
@@ -168,6 +175,7 @@ class Query:
             (self.session_id, lambda job: job.session_id == self.session_id),
             (after, lambda job: after is not None and job.created >= after),
             (before, lambda job: before is not None and job.created <= before),
+            (None if self.mocks else True, lambda job: not job.is_mock),
         ]
         return [test for wanted, test in chosen if wanted is not None]
 

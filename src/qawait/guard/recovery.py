@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from qawait.errors import QawaitError, RejectedError
 from qawait.guard import journal
 from qawait.guard.owner import taken_over
+from qawait.jobs.lifecycle import CancelState
 from qawait.jobs.service import CancelReply
 from qawait.jobs.submitting import look_up
 from qawait.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from qawait.guard.journal import Row
@@ -38,6 +39,7 @@ _NOT_FOUND = 404
 class LeftBehind:
     """A job or session that an earlier program left without seeing its end.
 
+    Two have the same `tag` if one submit has made two jobs, which it was not to.
     A job that was to be detached is found and left alone by `cancel` too.
     `job_id` is `None` if the submit's answer never arrived and no job carries its
     tag. `status` is the service's word now. `outcome` says what recovery did:
@@ -58,7 +60,7 @@ class LeftBehind:
 async def recover(
     path: Path,
     mine: Callable[[Row], bool],
-    settle: Callable[[Row], Awaitable[LeftBehind]],
+    settle: Callable[[Row], Awaitable[list[LeftBehind]]],
 ) -> list[LeftBehind]:
     """Settle each of `mine` whose owner is dead, holding the dead owner's lock meanwhile.
 
@@ -72,10 +74,10 @@ async def recover(
             # looked at again: another program may have settled them before the lock was had
             theirs = await _of_owner(path, owner, mine) if is_dead else []
             for row in theirs:
-                left = await settle(row)
-                found.append(left)
-                if left.outcome in SETTLED:
-                    await _take_down(path, left)
+                jobs = await settle(row)
+                found += jobs
+                if all(left.outcome in SETTLED for left in jobs):
+                    await _take_down(path, jobs[0])
     return found
 
 
@@ -100,17 +102,30 @@ async def settle(
     service: Service,
     calls: Calls,
     take: Callable[[Snapshot, Row], None],
-) -> LeftBehind:
-    """Look at one job that was left behind and apply the policy.
+) -> list[LeftBehind]:
+    """Look at the jobs that one submit left behind, usually one, and apply the policy to each.
 
-    With `attach`, `take` is called with a job that is still live.
+    With `attach`, `take` is called with a job that is still live. Of several that
+    one submit made, which it was meant not to, the oldest is the job; the policies
+    `attach` and `cancel` cancel the others.
 
     Raises:
         QawaitError: the service cannot be asked.
     """
     seen = await _see(row, service, calls)
-    if seen is None:
-        return _left(row, None, "never submitted")
+    if not seen:
+        return [_left(row, None, "never submitted")]
+    first = await _settle_one(row, seen[0], policy, service, take)
+    return [first, *[await _settle_double(row, double, policy, service) for double in seen[1:]]]
+
+
+async def _settle_one(
+    row: Row,
+    seen: Snapshot,
+    policy: Policy,
+    service: Service,
+    take: Callable[[Snapshot, Row], None],
+) -> LeftBehind:
     if seen.is_final:
         return _left(row, seen, "already final")
     if policy == "cancel" and row.on_cancel == "cancel":
@@ -155,23 +170,31 @@ async def _ended(session_id: str, end: Callable[[str], Awaitable[None]]) -> str:
     return "closed"
 
 
-async def _see(row: Row, service: Service, calls: Calls) -> Snapshot | None:
-    """Return what the service says about the job; `None` if there is none."""
+async def _settle_double(row: Row, seen: Snapshot, policy: Policy, service: Service) -> LeftBehind:
+    if seen.is_final:
+        return _left(row, seen, "already final")
+    return _left(row, seen, "found") if policy == "list" else await _cancel(row, seen, service)
+
+
+async def _see(row: Row, service: Service, calls: Calls) -> Sequence[Snapshot]:
+    """Return what the service says about the jobs of a submit, oldest first; none if there is none.
+
+    A submit whose answer arrived made the job that it named, and no other.
+    """
     if row.job_id is None:
-        found = await look_up(service, calls, row.tag)
-        return found[0] if found else None
+        return await look_up(service, calls, row.tag)
     job_id = row.job_id
     try:
-        return await calls.retrying(lambda: service.status(job_id))
+        return [await calls.retrying(lambda: service.status(job_id))]
     except RejectedError as error:
         if error.status == _NOT_FOUND:
-            return None
+            return ()
         raise
 
 
 async def _cancel(row: Row, seen: Snapshot, service: Service) -> LeftBehind:
-    if row.cancel == "ACKED":
-        return _left(row, seen, "cancelled")  # the service took its cancel before
+    if was_accepted(row):
+        return _left(row, seen, "cancelled")
     try:
         reply = await service.cancel(seen.job_id)
     except QawaitError as error:
@@ -179,6 +202,11 @@ async def _cancel(row: Row, seen: Snapshot, service: Service) -> LeftBehind:
         return _left(row, seen, f"not settled: {error.message}")
     accepted = reply is CancelReply.ACCEPTED
     return _left(row, seen, "cancelled" if accepted else "already final")
+
+
+def was_accepted(row: Row) -> bool:
+    """Whether the service took a cancel of the job before its program died."""
+    return row.cancel == CancelState.ACKED.value
 
 
 def _left(row: Row, seen: Snapshot | None, outcome: str) -> LeftBehind:

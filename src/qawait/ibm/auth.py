@@ -195,6 +195,7 @@ def _meaning(error: QawaitError) -> QawaitError:
             f"IAM does not accept the API key: {error.message}",
             status=error.status,
             code=error.code,
+            service_message=error.service_message,
             solution=error.solution,
             trace=error.trace,
             request=error.request,

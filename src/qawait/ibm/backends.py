@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("qawait.backends")
 _NOT_FOUND = 404
 _MOCK = "mock"
+_MOCKED = re.compile(r"^[^_]+_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ class Backends:
         self._service = service
         self._calls = calls
         self._known: dict[tuple[str, str | None], _Known] = {}
+        self._mocks: frozenset[str] = frozenset()
 
     async def get(
         self,
@@ -171,6 +174,20 @@ class Backends:
             raise ConfigError("no backend that takes jobs now meets these conditions")
         chosen = min(able, key=lambda backend: backend.queue_length or 0)
         return await self.get(chosen.name, use_fractional_gates=which.use_fractional_gates)
+
+    async def mock_of(self, backend: Backend) -> str:
+        """Return the name of the mock that plays a backend: a dry run on it costs nothing.
+
+        Raises:
+            ConfigError: the instance has no such mock.
+        """
+        name = _MOCKED.sub("mock_", backend.name, count=1)
+        if name not in self._mocks:
+            devices = await self._calls.retrying(lambda: self._service.backends(include_mocks=True))
+            self._mocks = frozenset(str(device["name"]) for device in devices)
+        if name not in self._mocks:
+            raise ConfigError(f"{backend.name} has no mock for a dry run: there is no {name}")
+        return name
 
     async def _described(self, name: str, calibration_id: str | None, oldest: float) -> _Known:
         key = (name, calibration_id)

@@ -13,16 +13,19 @@ import anyio
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
 from qawait.ibm.auth import TokenSource, authorised
+from qawait.ibm.codec.decode import decode_result
+from qawait.ibm.heavy import inline_or_in_worker
 from qawait.ibm.instances import Directory
 from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
 from qawait.ibm.wire import API_VERSION, backends, jobs, sessions
 from qawait.ibm.wire.jobs import JobFilter
+from qawait.ibm.wire.records import params_of
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from qawait.ibm.account import Access, Account
@@ -31,7 +34,13 @@ if TYPE_CHECKING:
     from qawait.ibm.wire import Reply, Request
     from qawait.jobs.service import CancelReply, Fetched, Group
     from qawait.secret import Secret
-    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
+    from qawait.types import (
+        InstanceUsage,
+        SessionDetails,
+        SessionRequest,
+        Snapshot,
+        SubmitRequest,
+    )
 
 _AGENT: Final = f"qawait/{__version__}"
 
@@ -98,15 +107,15 @@ class IBMService:
                 service failed (5xx): the job may exist.
         """
         call = jobs.create(request)
-        with _about(tag=request.tag), _effect(call):
+        with _about(call, tag=request.tag), _effect(call):
             reply = await self._call(call, on_sending=on_sending)
             self.keep_warm()
             return jobs.parse_created(reply, call, hide=self._secrets)
 
     async def find(self, tag: str) -> list[Snapshot]:
         """Return the jobs that carry this tag, oldest first."""
-        call = jobs.listing(JobFilter(tags=(tag,), sort="ASC"))
-        with _about(tag=tag):
+        call = jobs.listing(JobFilter(tags=(tag,), sort="ASC", include_mocks=True))
+        with _about(call, tag=tag):
             reply = await self._call(call)
             found = jobs.parse_jobs(reply, call, hide=self._secrets)
         # A job of somebody else's must not be taken for ours where a filter is not applied.
@@ -115,7 +124,7 @@ class IBMService:
     async def status(self, job_id: str) -> Snapshot:
         """Return what the service says about one job."""
         call = jobs.get(job_id)
-        with _about(job_id=job_id):
+        with _about(call, job_id=job_id):
             reply = await self._call(call)
             return jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
 
@@ -144,15 +153,17 @@ class IBMService:
             pending=pending,
             tags=() if group.tag is None else (group.tag,),
             session_id=group.session_id,
+            include_mocks=True,
             created_after=after,
             created_before=before,
             offset=offset,
             sort="ASC",
         )
         call = jobs.listing(which)
-        reply = await self._call(call)
+        with _about(call):
+            reply = await self._call(call)
         async with self._reading:  # pages that come together hold up the loop one at a time
-            with no_collection():
+            with no_collection(), _about(call):
                 page = jobs.parse_jobs(reply, call, known=self._known, hide=self._secrets)
         if len(self._known) > limits.SNAPSHOTS_REMEMBERED:
             self._known.clear()
@@ -167,13 +178,13 @@ class IBMService:
         Raises:
             JobFailedError: the service stored a traceback in place of a result.
         """
-        with _about(job_id=job_id):
+        with _about(jobs.results(job_id), job_id=job_id):
             return await self._results.fetch(job_id, program, private=private)
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return what a failed job stored in place of a result, if anything."""
         call = jobs.results(job_id, max_bytes=limits.SMALL_BODY_BYTES, deadline=limits.CALL_SECONDS)
-        with _about(job_id=job_id):
+        with _about(call, job_id=job_id):
             reply = await self._call(call)
             return jobs.parse_failure_text(reply, call, hide=self._secrets)
 
@@ -184,7 +195,7 @@ class IBMService:
             UnknownOutcomeError: as for `submit`; the job may have been cancelled.
         """
         call = jobs.cancel(job_id)
-        with _about(job_id=job_id), _effect(call):
+        with _about(call, job_id=job_id), _effect(call):
             reply = await self._call(call)
             return jobs.parse_cancel(reply, call, hide=self._secrets)
 
@@ -235,8 +246,25 @@ class IBMService:
     async def jobs(self, which: JobFilter | None = None) -> list[Snapshot]:
         """Return one page of jobs, newest first unless sorted otherwise."""
         call = jobs.listing(which or JobFilter())
-        reply = await self._call(call)
-        return jobs.parse_jobs(reply, call, hide=self._secrets)
+        with _about(call):
+            reply = await self._call(call)
+            return jobs.parse_jobs(reply, call, hide=self._secrets)
+
+    async def inputs(self, job_id: str) -> Mapping[str, Any] | None:
+        """Return the decoded input of a job, circuits included; `None` for a private one."""
+        call = jobs.get(job_id, exclude_params=False)
+        with _about(call, job_id=job_id):
+            reply = await self._call(call)
+            jobs.parse_job(reply, call, job_id=job_id, hide=self._secrets)
+            quick = len(reply.body) <= limits.INLINE_BYTES
+            read = partial(decode_result, reply.body, circuits=True)
+            record = await inline_or_in_worker(read, inline=quick)
+            return params_of(record, call)
+
+    async def queue_length(self, backend: str) -> int | None:
+        """Return how many jobs wait for a backend; `None` if the service does not say."""
+        length = (await self.backend_status(backend)).get("length_queue")
+        return length if type(length) is int and length >= 0 else None
 
     async def delete(self, job_id: str) -> None:
         """Delete a job that has ended, with its params and its result."""
@@ -249,19 +277,20 @@ class IBMService:
     async def logs(self, job_id: str) -> str:
         """Return what the program of a job logged; empty if nothing."""
         call = jobs.logs(job_id)
-        with _about(job_id=job_id):
+        with _about(call, job_id=job_id):
             return jobs.parse_logs(await self._call(call), call, hide=self._secrets)
 
     async def metrics(self, job_id: str) -> dict[str, Any]:
         """Return the timestamps and the usage of a job, as the service gives them."""
         call = jobs.metrics(job_id)
-        with _about(job_id=job_id):
+        with _about(call, job_id=job_id):
             return jobs.parse_object(await self._call(call), call, hide=self._secrets)
 
     async def backends(self, *, include_mocks: bool = False) -> list[dict[str, Any]]:
         """Return the instance's backends, as the service describes them."""
         call = backends.listing(include_mocks=include_mocks)
-        return backends.parse_listing(await self._call(call), call, hide=self._secrets)
+        with _about(call):
+            return backends.parse_listing(await self._call(call), call, hide=self._secrets)
 
     async def backend_configuration(
         self, name: str, *, calibration_id: str | None = None
@@ -274,7 +303,8 @@ class IBMService:
     ) -> dict[str, Any] | None:
         """Return how well a backend does; `None` for one without a calibration."""
         call = backends.properties(name, calibration_id=calibration_id)
-        return backends.parse_properties(await self._call(call), call, hide=self._secrets)
+        with _about(call):
+            return backends.parse_properties(await self._call(call), call, hide=self._secrets)
 
     async def backend_status(self, name: str) -> dict[str, Any]:
         """Return whether a backend is up and how long its queue is."""
@@ -289,9 +319,11 @@ class IBMService:
         """Return the instances that the account's API key can use; some requests, all safe."""
         return await self._directory.instances()
 
-    async def usage(self) -> dict[str, Any]:
+    async def usage(self) -> InstanceUsage:
         """Return how much of its time the instance has used."""
-        return await self._object(backends.usage())
+        call = backends.usage()
+        with _about(call):
+            return backends.parse_usage(await self._call(call), call, hide=self._secrets)
 
     async def versions(self) -> dict[str, Any]:
         """Return which versions of the API are served."""
@@ -314,10 +346,11 @@ class IBMService:
         return await authorised(self.tokens, self._headers, send)
 
     async def _object(self, call: Request) -> dict[str, Any]:
-        return backends.parse_object(await self._call(call), call, hide=self._secrets)
+        with _about(call):
+            return backends.parse_object(await self._call(call), call, hide=self._secrets)
 
     async def _do(self, call: Request, job_id: str) -> None:
-        with _about(job_id=job_id):
+        with _about(call, job_id=job_id):
             jobs.parse_done(await self._call(call), call, hide=self._secrets)
 
 
@@ -361,11 +394,12 @@ def no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _about(*, job_id: str | None = None, tag: str | None = None) -> Iterator[None]:
-    """Name the job or the tag in every error that passes."""
+def _about(call: Request, *, job_id: str | None = None, tag: str | None = None) -> Iterator[None]:
+    """Name the request, and the job or the tag, in every error that passes."""
     try:
         yield
     except QawaitError as error:
+        error.request = error.request or call.name
         error.job_id = error.job_id or job_id
         error.tag = error.tag or tag
         raise

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from qawait import limits
-from qawait.errors import QawaitError, ThrottledError
+from qawait.errors import QawaitError
+from qawait.jobs.pacing import Pace
 from qawait.jobs.retry import RetryBudget, retry_pause
 
 if TYPE_CHECKING:
@@ -17,11 +17,18 @@ T = TypeVar("T")
 
 
 class Calls:
-    """Retries for all calls of one client, paid from one budget."""
+    """Retries for all calls of one client, paid from one budget, and the pace of its submits."""
 
-    def __init__(self, random: Callable[[], float], budget: RetryBudget | None = None) -> None:
+    def __init__(
+        self,
+        random: Callable[[], float],
+        budget: RetryBudget | None = None,
+        *,
+        submits_per_minute: int | None = None,
+    ) -> None:
         self.random = random
         self.budget = budget or RetryBudget()
+        self.pace = Pace(random, submits_per_minute)
 
     async def retrying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what `call()` gives; only for calls that may safely be repeated.
@@ -47,27 +54,3 @@ class Calls:
         """Return the seconds before try `attempt` + 1, or `None` to give up."""
         retry = retry_pause(error, attempt, self.budget, self.random())
         return None if retry is None else retry[0]
-
-    async def unthrottled(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return what `call()` gives, waiting as long as the service says it is too early.
-
-        A throttled request had no effect, so this is safe for submits too.
-
-        Raises:
-            ThrottledError: the service still throttles after `limits.THROTTLED_SECONDS`.
-        """
-        give_up = anyio.current_time() + limits.THROTTLED_SECONDS
-        while True:
-            try:
-                return await call()
-            except ThrottledError as error:
-                pause = self._throttled_pause(error)
-                if anyio.current_time() + pause > give_up:
-                    raise
-            await anyio.sleep(pause)
-
-    def _throttled_pause(self, error: ThrottledError) -> float:
-        pause = error.retry_after
-        if pause is None:
-            pause = limits.THROTTLED_PAUSE_SECONDS
-        return pause * (1 + limits.POLL_JITTER * self.random())

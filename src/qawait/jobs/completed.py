@@ -13,13 +13,13 @@ import anyio
 
 from qawait.errors import ConfigError, DeadlineExceededError
 from qawait.jobs import caller
+from qawait.jobs.job import Job
 from qawait.jobs.waiting import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from qawait.jobs.driver import Driver
-    from qawait.jobs.job import Job
 
 ResultT = TypeVar("ResultT")
 
@@ -45,7 +45,13 @@ class AsCompleted(Generic[ResultT]):
             self.add(job)
 
     def add(self, job: Job[ResultT]) -> None:
-        """Take one more job into the iteration."""
+        """Take one more job into the iteration.
+
+        Raises:
+            ConfigError: it is no job.
+        """
+        if not isinstance(job, Job):
+            raise ConfigError(f"as_completed takes jobs, not {job!r:.100}")
         driver = job.driver
         if driver in self._pending:
             return

@@ -37,8 +37,9 @@ from qawait.jobs.waiting import Signal
 from qawait.types import JobStatus, Snapshot, Stage, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from qawait.jobs.budget import Budget
     from qawait.jobs.shared import Shared
     from qawait.jobs.submitting import Submission
     from qawait.types import OnCancel, SubmitRequest
@@ -59,6 +60,7 @@ class Driver:
         "_worried",
         "attempts",
         "began",
+        "budgets",
         "changed",
         "disconnected_since",
         "error",
@@ -76,6 +78,7 @@ class Driver:
         "trouble",
         "unknown_since",
         "waiters",
+        "why_cancelled",
         "working",
     )
 
@@ -86,9 +89,12 @@ class Driver:
         *,
         on_cancel: OnCancel,
         delivers: bool = False,
+        budgets: Sequence[Budget] = (),
     ) -> None:
         self.request = request
         self.on_cancel = on_cancel
+        self.budgets = budgets
+        self.why_cancelled: QawaitError | None = None  # if not because a caller wanted it
         self.state = State()
         self.snapshot: Snapshot | None = None
         self._updates: UpdateStream | None = None  # made for the first who wants to know
@@ -173,8 +179,10 @@ class Driver:
         self.apply(Event.SUBMIT)
         self.publish()
 
-    def attach(self, snapshot: Snapshot) -> None:
-        """Begin to follow a job that exists already."""
+    def attach(self, snapshot: Snapshot, *, is_cancelled: bool = False) -> None:
+        """Begin to follow a job that exists already, and perhaps was cancelled already."""
+        if is_cancelled:
+            self.state = replace(self.state, cancel=CancelState.ACKED, sends=1)
         self.apply(Event.ATTACH, job_id=snapshot.job_id)
         self.seen(snapshot)
 
@@ -295,13 +303,15 @@ class Driver:
             raise self.why_no_job()
         text = await effects.failure_text(self) if state.job is JobState.ERROR else None
         error = failure(state, self.snapshot, text)
+        if isinstance(error, JobCancelledError) and self.why_cancelled is not None:
+            raise self.named(self.why_cancelled.again())
         if error is not None:
             raise error
         return await self.fetched().result(self.shared.service)
 
     def why_no_job(self) -> QawaitError:
         """Return the error that says why there is no remote job, or none to be seen."""
-        error = self.error or self.trouble
+        error = self.error or self.trouble or self.why_cancelled
         if error is not None:
             return error.again()
         return JobCancelledError("the job was cancelled before it was submitted", tag=self.tag)
@@ -367,6 +377,7 @@ class Driver:
         """Tell the readers of updates that the job is in this stage."""
         if stage.is_final:
             self.shared.live.discard(self)
+        self.shared.forecaster.note(self)
         self._told = (stage, self.shared.wall_clock())
         if self._updates is not None:
             self._updates.publish(self._update(*self._told))
@@ -385,6 +396,7 @@ class Driver:
     def _update(self, stage: Stage, time: float) -> Update:
         seen = self.snapshot
         reason = seen.reason if seen else None
+        guess = self.shared.forecaster.look(self)
         return Update(
             stage=stage,
             time=time,
@@ -393,6 +405,8 @@ class Driver:
             raw_status=seen.raw_status if seen else None,
             reason=reason or (self.error.message if self.error else None),
             estimated_seconds=seen.estimated_seconds if seen else None,
+            estimated_start=guess.start,
+            estimated_end=guess.end,
             disconnected_since=self.disconnected_since,
         )
 

@@ -21,7 +21,7 @@ from qawait.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from qawait.jobs import sightings, submitting
+from qawait.jobs import budget, sightings, submitting
 from qawait.jobs.lifecycle import Event
 from qawait.jobs.retry import backoff
 from qawait.jobs.service import CancelReply
@@ -40,12 +40,18 @@ async def submit(driver: Driver, request: SubmitRequest) -> None:
     """Submit the job, once its intent is kept."""
     shared = driver.shared
 
+    admitted = request
+
+    async def admit() -> None:
+        nonlocal admitted
+        admitted = await budget.admit(driver, request)
+
     async def send(on_sending: Callable[[], None]) -> str:
-        return await shared.service.submit(request, on_sending=on_sending)
+        return await shared.service.submit(admitted, on_sending=on_sending)
 
     driver.submission = submitting.Submission(send, shared.calls, tag=request.tag)
     try:
-        job_id = await driver.submission.post(lambda: shared.keeper.intend(driver))
+        job_id = await driver.submission.post(lambda: shared.keeper.intend(driver), admit=admit)
     except UnknownOutcomeError as error:
         driver.error = driver.named(error)
         driver.apply(Event.ANSWER_LOST)

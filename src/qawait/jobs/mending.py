@@ -39,7 +39,8 @@ def rescue(driver: Driver) -> bool:
 
 
 def _is_overdue(driver: Driver) -> bool:
-    seconds = anyio.current_time() - driver.began
+    turn = driver.submission.since if driver.submission is not None else driver.began
+    seconds = anyio.current_time() - max(driver.began, turn)
     if seconds < limits.DRIVE_SECONDS or driver.trouble is not None:
         return False
     message = f"qawait has been at work on the job for {seconds:.0f} s without a change"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
@@ -101,6 +101,30 @@ class Service(Protocol):
 
     async def cancel(self, job_id: str) -> CancelReply:
         """Ask the service to cancel one job."""
+        ...
+
+    async def inputs(self, job_id: str) -> Mapping[str, Any] | None:
+        """Return the decoded input of one job; `None` where the service keeps it back."""
+        ...
+
+    async def logs(self, job_id: str) -> str:
+        """Return what the program of one job logged; empty if nothing."""
+        ...
+
+    async def metrics(self, job_id: str) -> Mapping[str, Any]:
+        """Return the times and the usage of one job, in the service's own words."""
+        ...
+
+    async def set_tags(self, job_id: str, tags: Iterable[str]) -> None:
+        """Replace the tags of one job."""
+        ...
+
+    async def delete(self, job_id: str) -> None:
+        """Delete one job that has ended, with its input and its result."""
+        ...
+
+    async def queue_length(self, backend: str) -> int | None:
+        """Return how many jobs wait for a backend; `None` if the service does not say."""
         ...
 
 

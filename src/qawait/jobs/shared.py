@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qawait.jobs.fetching import KeptResults
+from qawait.jobs.forecasting import Forecaster
 from qawait.jobs.keeper import NoKeeper
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Shared:
     keeper: Keeper = field(default_factory=NoKeeper)
     wall_clock: Callable[[], float] = time.time
     results: KeptResults = field(default_factory=KeptResults)
+    forecaster: Forecaster = field(default_factory=Forecaster)
     live: set[Driver] = field(default_factory=set, init=False)  # those that somebody waits for
 
     def __post_init__(self) -> None:

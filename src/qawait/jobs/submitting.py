@@ -46,6 +46,12 @@ class Submission(Generic[T]):
         self._is_sending = False
         self._is_withdrawn = False
         self._scope = anyio.CancelScope()
+        self._place = calls.pace.place()
+
+    @property
+    def since(self) -> float:
+        """When its turn came, on the loop's clock; for ever ahead while it waits for that."""
+        return self._place.since
 
     def withdraw(self) -> None:
         """End `post` at once, or once its request is known to have had no effect."""
@@ -53,15 +59,24 @@ class Submission(Generic[T]):
         if not self._is_sending:
             self._scope.cancel()
 
-    async def post(self, before: Callable[[], Awaitable[None]]) -> T:
-        """Await `before()`, then send, and return what that gave.
+    async def post(
+        self,
+        before: Callable[[], Awaitable[None]],
+        *,
+        admit: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
+        """Await `admit()`, its turn and `before()`, then send, and return what that gave.
 
         Raises:
             JobCancelledError: it was withdrawn before anything was sent.
             UnknownOutcomeError: the answer was lost; for a job `look_up` tells.
+            ThrottledError: the service has taken no submit for too long.
             QawaitError: certainly nothing was made.
         """
-        with self._scope:
+        with self._scope, self._place:
+            if admit is not None:
+                await admit()
+            await self._place.turn()
             await before()
             return await self._until_sent()
         raise JobCancelledError("withdrawn before it was sent", tag=self._tag)
@@ -70,7 +85,10 @@ class Submission(Generic[T]):
         attempt = 1
         while True:
             try:
-                return await self._calls.unthrottled(self._try)
+                return await self._try()
+            except ThrottledError as error:
+                await self._place.again(error)
+                continue
             except NotSentError as error:
                 pause = self._calls.pause(error, attempt)
                 if pause is None:

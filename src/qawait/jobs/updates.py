@@ -35,6 +35,10 @@ class UpdateStream:
         """Call `listener` with every update from now on; its errors are logged by type."""
         self._listeners += (listener,)
 
+    def ignore(self, listener: Callable[[Update], object]) -> None:
+        """Call `listener` no more."""
+        self._listeners = tuple(known for known in self._listeners if known is not listener)
+
     def close(self) -> None:
         """End every reader's loop: there will be no more updates."""
         self.is_closed = True

@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 
     from qawait.types import Snapshot
 
-Call = Literal["submit", "find", "status", "pending", "ended", "fetch", "failure_text", "cancel"]
+Call = Literal[
+    "submit",
+    "find",
+    "status",
+    "pending",
+    "ended",
+    "fetch",
+    "failure_text",
+    "cancel",
+    "inputs",
+    "logs",
+    "metrics",
+    "set_tags",
+    "delete",
+    "queue_length",
+]
 """The requests that a service takes."""
 
 _RETRY_AFTER = 3.0

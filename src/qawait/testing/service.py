@@ -25,7 +25,7 @@ from qawait.testing.timeline import Timeline
 from qawait.types import JobStatus, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qawait.jobs.service import Group
     from qawait.testing.faults import Call, Fault, Outage
@@ -38,6 +38,7 @@ _WORDS = {
     JobStatus.ERROR: "Failed",
     JobStatus.CANCELLED: "Cancelled",
 }
+_BAD_REQUEST = 400
 _NOT_FOUND = 404
 
 
@@ -174,6 +175,43 @@ class SimulatedService:
             "cancel", job_id, lambda now: self._cancel(job_id, now)
         )
         return reply
+
+    async def inputs(self, job_id: str) -> Mapping[str, Any] | None:
+        """Return an input without anything in it."""
+        found: Mapping[str, Any] = await self._request(
+            "inputs", job_id, lambda _: {} if self._job(job_id) else None
+        )
+        return found
+
+    async def logs(self, job_id: str) -> str:
+        """Return a log of one line."""
+        text: str = await self._request(
+            "logs", job_id, lambda now: f"{self._job(job_id).status(now)}\n"
+        )
+        return text
+
+    async def metrics(self, job_id: str) -> Mapping[str, Any]:
+        """Return when the job was made."""
+        told: Mapping[str, Any] = await self._request(
+            "metrics",
+            job_id,
+            lambda _: {"timestamps": {"created": _at(self._job(job_id).created).isoformat()}},
+        )
+        return told
+
+    async def set_tags(self, job_id: str, tags: Iterable[str]) -> None:
+        """Replace one job's tags."""
+        given = tuple(tags)
+        await self._request("set_tags", job_id, lambda _: self._retag(job_id, given))
+
+    async def delete(self, job_id: str) -> None:
+        """Forget one job that has ended."""
+        await self._request("delete", job_id, lambda now: self._delete(job_id, now))
+
+    async def queue_length(self, backend: str) -> int | None:
+        """Return how many jobs wait, whatever the backend."""
+        length: int = await self._request("queue_length", backend, self._queued)
+        return length
 
     # --- one request -----------------------------------------------------------------------------
 
@@ -318,6 +356,17 @@ class SimulatedService:
         if not job.outruns_cancel:
             job.cancelled_at = now
         return CancelReply.ACCEPTED
+
+    def _retag(self, job_id: str, tags: tuple[str, ...]) -> None:
+        self._job(job_id).tags = tags
+
+    def _delete(self, job_id: str, now: float) -> None:
+        if not self._job(job_id).status(now).is_final:
+            raise RejectedError("the job has not ended", status=_BAD_REQUEST)
+        del self.jobs[job_id]
+
+    def _queued(self, now: float) -> int:
+        return sum(job.status(now) is JobStatus.QUEUED for job in self.jobs.values())
 
 
 def _name(group: Group) -> str:

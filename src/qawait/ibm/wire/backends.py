@@ -12,7 +12,9 @@ from qawait import limits
 from qawait.errors import ProtocolError
 from qawait.ibm.wire.message import Request, backend_path
 from qawait.ibm.wire.reading import json_of, object_of
+from qawait.ibm.wire.records import seconds, timestamp
 from qawait.ibm.wire.refusals import expect
+from qawait.types import InstanceUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +84,25 @@ def status(name: str) -> Request:
 def usage() -> Request:
     """Ask how much of its time the instance has used."""
     return Request(name="GET /instances/usage", method="GET", path="/instances/usage", safe=True)
+
+
+def parse_usage(reply: Reply, request: Request, *, hide: Iterable[Secret] = ()) -> InstanceUsage:
+    """Return an instance's usage; a part that is absent or malformed is `None`."""
+    expect(reply, request, hide=hide)
+    said = object_of(reply, request)
+    consumed = seconds(said.get("usage_consumed_seconds"))
+    if consumed is None:
+        raise ProtocolError(f"{request.name}: the answer has no usage_consumed_seconds")
+    period = said.get("usage_period")
+    period = period if isinstance(period, dict) else {}
+    return InstanceUsage(
+        consumed_seconds=consumed,
+        limit_seconds=seconds(said.get("usage_limit_seconds")),
+        allocation_seconds=seconds(said.get("usage_allocation_seconds")),
+        is_limit_reached=said.get("usage_limit_reached") is True,
+        period_start=timestamp(period.get("start_time")),
+        period_end=timestamp(period.get("end_time")),
+    )
 
 
 def versions() -> Request:

@@ -163,6 +163,7 @@ class JobFilter:
 
     `pending` is true for queued and running jobs, false for ended ones. A job
     is listed only if it has all the `tags`. Times without a zone are local.
+    Jobs on mock backends, which a dry run goes to, are listed on demand.
     """
 
     limit: int = limits.LIST_PAGE
@@ -176,6 +177,7 @@ class JobFilter:
     tags: Sequence[str] = ()
     session_id: str | None = None
     exclude_params: bool = True
+    include_mocks: bool = False
 
 
 def listing(which: JobFilter) -> Request:
@@ -201,6 +203,7 @@ def listing(which: JobFilter) -> Request:
         "sort": which.sort,
         "session_id": which.session_id,
         "exclude_params": _flag(which.exclude_params),
+        "include_mocks": _flag(which.include_mocks) if which.include_mocks else None,
     }
     query = tuple((key, value) for key, value in conditions.items() if value is not None)
     return Request(

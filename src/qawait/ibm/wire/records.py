@@ -32,7 +32,10 @@ _STATUSES: Final = {
     _RAN_TOO_LONG: JobStatus.ERROR,
 }
 _CODE = re.compile(r"[0-9]{1,9}")
+_FIRST_YEAR: Final = 1
+_LAST_YEAR: Final = 9999
 _FOREVER_SECONDS: Final = 1e12
+_PENDING: Final = "pending"
 _USAGE_KEYS: Final = ("qpu_charge_time_seconds", "quantum_seconds", "seconds")
 
 
@@ -66,7 +69,7 @@ def snapshot(record: object, request: Request) -> Snapshot:
         created=timestamp(record.get("created")),
         tags=_words(record.get("tags")),
         private=record.get("private") is True,
-        estimated_seconds=_seconds(record.get("estimated_running_time_seconds")),
+        estimated_seconds=seconds(record.get("estimated_running_time_seconds")),
         usage_seconds=_usage(_mapping(record.get("usage"))),
     )
 
@@ -106,6 +109,14 @@ def _ran_too_long(
     return code == RAN_TOO_LONG_CODE or _RAN_TOO_LONG in words
 
 
+def params_of(record: object, request: Request) -> Mapping[str, Any] | None:
+    """Return the input in a decoded job record; `None` where the service keeps it back."""
+    params = record.get("params") if isinstance(record, dict) else None
+    if params is not None and not isinstance(params, dict):
+        raise ProtocolError(f"{request.name}: the job's params are no object")
+    return params
+
+
 def timestamp(value: object) -> datetime | None:
     """Return an ISO 8601 time as an aware datetime; without a zone it is UTC, as the service's."""
     if not isinstance(value, str):
@@ -114,6 +125,8 @@ def timestamp(value: object) -> datetime | None:
         time = datetime.fromisoformat(value.strip())
     except ValueError:
         return None
+    if not _FIRST_YEAR < time.year < _LAST_YEAR:
+        return None  # no time of a job, and at the very ends nothing can be reckoned with
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
@@ -142,11 +155,15 @@ def _integer(value: object) -> int | None:
     return int(str(value)) if number and _CODE.fullmatch(str(value)) else None
 
 
-def _seconds(value: object) -> float | None:
+def seconds(value: object) -> float | None:
+    """Return a duration, or `None` for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < _FOREVER_SECONDS else None
 
 
 def _usage(usage: Mapping[str, Any]) -> float | None:
-    return next((s for key in _USAGE_KEYS if (s := _seconds(usage.get(key))) is not None), None)
+    """Return the charge, unless the service says that it is still to come."""
+    if (_word(usage.get("status")) or "").lower() == _PENDING:
+        return None
+    return next((s for key in _USAGE_KEYS if (s := seconds(usage.get(key))) is not None), None)

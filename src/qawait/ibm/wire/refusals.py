@@ -70,6 +70,7 @@ def refusal(
         said.message_for(request.name, reply.status),
         status=reply.status,
         code=said.code,
+        service_message=said.message,
         solution=said.solution,
         trace=said.trace,
         request=request.name,

@@ -219,7 +219,7 @@ class QawaitClient:
         """Settle what dead clients left behind, as far as the service answers."""
         for row in rows:
             try:
-                left = await recovery.settle(
+                jobs = await recovery.settle(
                     row,
                     policy,
                     service=self._around.service,
@@ -228,12 +228,12 @@ class QawaitClient:
                 )
             except QawaitError:
                 continue
-            if left.outcome in recovery.SETTLED:
-                self._around.journal.settle(row.tag, left.job_id, left.outcome)
+            if all(left.outcome in recovery.SETTLED for left in jobs):
+                self._around.journal.settle(row.tag, jobs[0].job_id, jobs[0].outcome)
 
     def _take(self, seen: Snapshot, row: Row) -> None:
         driver = Driver(self._shared, None, on_cancel=cast("OnCancel", row.on_cancel))
-        driver.attach(seen)
+        driver.attach(seen, is_cancelled=recovery.was_accepted(row))
         if row.on_cancel == "cancel":
             self._owned.add(driver)
             driver.on_end(self._owned.discard)
