@@ -376,6 +376,7 @@ class Client(Runner):
 
         program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
         described = await target() if not progress.stages else await self._backends.get(backend)
+        options = options.within(program.environment)
         request = SubmitRequest(
             program=program.name,
             backend=described.name,
@@ -384,6 +385,8 @@ class Client(Runner):
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
+            log_level=program.environment.log_level,
+            image=program.environment.image,
         )
         self._check_usable()
         driver = Driver(

@@ -12,7 +12,7 @@ from qawait.errors import ConfigError
 from qawait.guard.assembly import Protection, journal_path
 from qawait.guard.where import Where
 from qawait.ibm.account import resolve_account
-from qawait.ibm.codec.decode import decode
+from qawait.ibm.programs.results import read_result
 from qawait.ibm.service import IBMService, plain_headers
 from qawait.ibm.transport import usual_certificates
 from qawait.jobs.schedule import PollSchedule
@@ -65,7 +65,7 @@ def connect(  # noqa: PLR0913 - keywords, each with a default
     )
 
     async def open_() -> Client:
-        service = IBMService(account, decode=decode)
+        service = IBMService(account, decode=read_result)
         return await Client.open(service, _options(account, on_cancel, schedule, guardian=guardian))
 
     return Opening(open_)
@@ -107,7 +107,7 @@ def local(
         )
         try:
             account = _account_of(embedded.emulator)
-            service = IBMService(account, decode=decode)
+            service = IBMService(account, decode=read_result)
             options = _options(account, on_cancel, schedule, guardian=False)
             options = replace(
                 options,

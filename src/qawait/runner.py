@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.ibm import primitives
+from qawait.ibm.primitives import Environment
 from qawait.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
 
     from qawait.ibm.backend import Backend
-    from qawait.ibm.primitives import Program
+    from qawait.ibm.primitives import Choice, Program
     from qawait.jobs.driver import Driver
     from qawait.types import OnCancel, Update
 
@@ -62,6 +63,16 @@ class JobOptions:
         if self.on_cancel is not None:
             check_policy(self.on_cancel)
         _check_callback(self.on_update)
+
+    def within(self, environment: Environment) -> JobOptions:
+        """Return these options, with what the environment says where they say nothing."""
+        seconds = self.max_execution_time
+        return replace(
+            self,
+            tags=tuple(dict.fromkeys((*self.tags, *environment.tags))),
+            max_execution_time=environment.max_execution_time if seconds is None else seconds,
+            private=self.private or environment.private,
+        )
 
 
 def _check_tags(tags: Sequence[str]) -> None:
@@ -126,23 +137,29 @@ class Runner(ABC):
         backend: Backend | str,
         *,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
     ) -> Sampler:
         """Return a sampler on `backend`: circuits in, measured bits out.
 
         `shots` is for pubs that name none. A circuit that does not fit the
         backend is transpiled with `optimization_level`, 0 to 3; `None` sends it
-        as it is. `options` are the sampler's own, as IBM documents them.
+        as it is. `options` are the sampler's own, as IBM documents them: in a
+        mapping, or its options object. `program` is `"executor"` (circuits,
+        twirling and mitigation are prepared here, with IBM's code) or `"legacy"` (the
+        service prepares them); unless given, it is the one whose options object
+        is given, else `"legacy"`.
         """
-        return Sampler(self, backend, shots, options, optimization_level)
+        return Sampler(self, backend, shots, _Way(options, program, optimization_level))
 
     def estimator(
         self,
         backend: Backend | str,
         *,
         precision: float | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
     ) -> Estimator:
         """Return an estimator on `backend`: circuits and observables in, expectation values out.
@@ -150,7 +167,7 @@ class Runner(ABC):
         `precision` is the standard error aimed at, for pubs that name none. The
         rest is as for `sampler`.
         """
-        return Estimator(self, backend, precision, options, optimization_level)
+        return Estimator(self, backend, precision, _Way(options, program, optimization_level))
 
     async def submit(
         self,
@@ -158,7 +175,8 @@ class Runner(ABC):
         *,
         backend: Backend | str,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
         **job: Unpack[JobKeywords],
     ) -> Job[SamplerResult]:
@@ -172,7 +190,7 @@ class Runner(ABC):
             RejectedError: the service refuses the job.
             UnknownOutcomeError: nobody can tell whether the job exists; `tag` finds it.
         """
-        sampler = Sampler(self, backend, shots, options, optimization_level)
+        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
         return await sampler.submit(pubs, **job)
 
     async def run(
@@ -181,7 +199,8 @@ class Runner(ABC):
         *,
         backend: Backend | str,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
         **job: Unpack[JobKeywords],
     ) -> SamplerResult:
@@ -192,7 +211,7 @@ class Runner(ABC):
         Raises:
             JobFailedError: the job failed; the others as for `submit` and `Job.result`.
         """
-        sampler = Sampler(self, backend, shots, options, optimization_level)
+        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
         return await sampler.run(pubs, **job)
 
     async def submit_program(
@@ -223,22 +242,25 @@ class RawProgram:
 
     name: str
     params: Mapping[str, Any] | bytes
+    environment: Environment = field(default_factory=Environment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a primitive makes programs of pubs."""
+
+    options: Any
+    program: Choice | None
+    optimization_level: int | None
 
 
 class _Primitive:
     """What sampler and estimator share: one way to the service, two verbs."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        backend: Backend | str,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
-    ) -> None:
+    def __init__(self, runner: Runner, backend: Backend | str, way: _Way) -> None:
         self._runner = runner
         self._backend = backend
-        self._options = options
-        self._level = optimization_level
+        self._way = way
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend}>"
@@ -248,17 +270,16 @@ class _Primitive:
         driver = await self._runner.launch(prepare, self._backend, options, delivers=delivers)
         return Job(driver)
 
-    def _preparing(
-        self, program: Callable[..., Awaitable[Program]], pubs: Any, **aim: Any
-    ) -> Prepare:
+    def _preparing(self, make: Callable[..., Awaitable[Program]], pubs: Any, **aim: Any) -> Prepare:
         async def prepare(
             target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
         ) -> Program:
-            return await program(
+            return await make(
                 pubs,
                 target=target,
-                optimization_level=self._level,
-                options=self._options,
+                optimization_level=self._way.optimization_level,
+                options=self._way.options,
+                program=self._way.program,
                 on_transpile=on_transpile,
                 **aim,
             )
@@ -270,14 +291,9 @@ class Sampler(_Primitive):
     """Samples circuits on one backend."""
 
     def __init__(
-        self,
-        runner: Runner,
-        backend: Backend | str,
-        shots: int | None,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
+        self, runner: Runner, backend: Backend | str, shots: int | None, way: _Way
     ) -> None:
-        super().__init__(runner, backend, options, optimization_level)
+        super().__init__(runner, backend, way)
         self._shots = shots
 
     async def submit(
@@ -303,14 +319,9 @@ class Estimator(_Primitive):
     """Estimates expectation values on one backend."""
 
     def __init__(
-        self,
-        runner: Runner,
-        backend: Backend | str,
-        precision: float | None,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
+        self, runner: Runner, backend: Backend | str, precision: float | None, way: _Way
     ) -> None:
-        super().__init__(runner, backend, options, optimization_level)
+        super().__init__(runner, backend, way)
         self._precision = precision
 
     async def submit(

@@ -86,6 +86,8 @@ def _options(job: SubmitRequest) -> dict[str, object]:
         options["session_id"] = job.session_id
     if job.private:
         options["private"] = True
+    if job.image is not None:
+        options["runtime"] = _named(job.image, "an image")
     return options
 
 

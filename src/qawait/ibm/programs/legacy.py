@@ -1,0 +1,220 @@
+"""Sampler and estimator on the programs `sampler` and `estimator`, which the service prepares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from qawait.errors import ConfigError
+from qawait.ibm import pubs as checked
+from qawait.ibm.codec.encode import encode_params, to_json
+from qawait.ibm.heavy import (
+    ensure_qiskit,
+    in_worker,
+    inline_or_in_worker,
+    runtime_imported,
+    schemas_imported,
+)
+from qawait.ibm.programs import runtime
+from qawait.ibm.programs.fitting import fitted, found
+from qawait.ibm.programs.options import as_mapping, check_names, refused, unknown_option
+from qawait.ibm.programs.program import Environment, Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qawait.ibm.programs.fitting import Where
+    from qawait.ibm.programs.program import Kind
+
+_JOB_OPTIONS: Final = frozenset({"environment", "max_execution_time"})
+"""What IBM keeps among the options although it belongs to the job."""
+_ENVIRONMENT: Final = frozenset({"image", "job_tags", "log_level", "private"})
+_RESILIENCE_LEVELS: Final = range(3)
+_OBJECTS: Final = (("simulator", "noise_model"), ("resilience", "layer_noise_model"))
+"""Options that are objects of IBM's or Aer's, which no schema of plain values describes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """What options come to: fields of the input beside the pubs, and what belongs to the job."""
+
+    sent: Mapping[str, Any]
+    environment: Environment
+
+
+async def prepare(
+    kind: Kind,
+    pubs: Any,
+    *,
+    aim: float | None,
+    target: Where,
+    optimization_level: int | None,
+    options: Any,
+    on_transpile: Callable[[], None] | None,
+) -> Program:
+    """Return the program for pubs; `aim` is a sampler's shots or an estimator's precision.
+
+    Raises:
+        ConfigError: if anything given is wrong; nothing has been sent then.
+    """
+    ensure_qiskit()
+    read = await read_options(kind, options)
+    inline = checked.is_small(pubs)
+    check: Any = checked.sampler_pubs if kind == "sampler" else checked.estimator_pubs
+    taken = await inline_or_in_worker(check, pubs, aim, inline=inline)
+    fitting = await fitted(taken, await found(target), optimization_level, on_transpile)
+    params = await encode_params(fitting, read.sent)
+    return Program(name=kind, params=params, pubs=tuple(fitting), environment=read.environment)
+
+
+async def read_options(kind: Kind, options: Any) -> _Options:
+    """Return checked options of a legacy program, of which only what was set is sent.
+
+    Raises:
+        ConfigError: if a name or a value in them is none of the program's.
+    """
+    if options is None:
+        return _Options(sent=_sent({}), environment=Environment())
+    if is_dataclass(options):
+        await runtime_imported()
+        handed = await in_worker(runtime.legacy_handed, f"legacy {kind}", options)
+        environment = Environment.from_options(handed.options)
+        return _Options(sent=_sent_as_handed(handed.inputs), environment=environment)
+    given = as_mapping(_without_unset(options))
+    if given:
+        await schemas_imported()
+    return await _read_mapping(kind, given)
+
+
+def _without_unset(options: Any) -> Any:
+    """Return options with IBM's groups of options as mappings, without what is not set in them."""
+    if is_dataclass(options):
+        options = {one.name: getattr(options, one.name) for one in fields(options)}
+    if not isinstance(options, Mapping):
+        return options
+    return {
+        name: _without_unset(value)
+        for name, value in options.items()
+        if type(value).__name__ != "UnsetType" and name != "_VERSION"
+    }
+
+
+async def _read_mapping(kind: Kind, given: dict[str, Any]) -> _Options:
+    environment = _environment(given)
+    level = _level(kind, given)
+    experimental = given.pop("experimental", None) or {}
+    if given:
+        _check(kind, given)
+    if not isinstance(experimental, Mapping):
+        raise ConfigError(f"experimental should be a mapping, not {experimental!r:.60}")
+    merged = _without_empty(_with_experimental(kind, given, dict(experimental)))
+    if any(_holds(merged, *place) for place in _OBJECTS):
+        await runtime_imported()
+        merged = await in_worker(runtime.plain, merged)
+    to_json(merged)  # refused here, before anything is asked of the service
+    return _Options(sent=_sent(merged, level), environment=environment)
+
+
+def _environment(given: dict[str, Any]) -> Environment:
+    parts = given.pop("environment", None) or {}
+    if not isinstance(parts, Mapping):
+        raise ConfigError(f"environment should be a mapping, not {parts!r:.60}")
+    for name in parts:
+        if name not in _ENVIRONMENT:
+            raise unknown_option("legacy program", name, _ENVIRONMENT, within="environment.")
+    seconds = given.pop("max_execution_time", None)
+    image = (given.get("experimental") or {}).get("image")
+    return Environment.from_options(
+        {"image": image, **parts, "max_execution_time": seconds},
+    )
+
+
+def _level(kind: Kind, given: dict[str, Any]) -> int | None:
+    if kind != "estimator":
+        return None
+    level = given.pop("resilience_level", None)
+    if level is not None and (isinstance(level, bool) or level not in _RESILIENCE_LEVELS):
+        raise ConfigError(f"resilience_level should be 0, 1 or 2, not {level!r:.60}")
+    return level
+
+
+def _check(kind: Kind, given: dict[str, Any]) -> None:
+    """Make sure that names and plain values are such as the program's schema has."""
+    model = _model(kind)
+    names = _Names(model, _JOB_OPTIONS | ({"resilience_level"} if kind == "estimator" else set()))
+    check_names(given, names, f"legacy {kind}")
+    checked.check_shots(given.get("default_shots"))
+    checked.check_precision(given.get("default_precision"))
+    try:
+        model.model_validate(_plain_values(given))
+    except ValueError as error:  # pydantic's
+        raise refused(error, f"legacy {kind}") from error
+
+
+class _Names:
+    """The fields of a schema's model, and what else may stand beside them."""
+
+    def __init__(self, model: Any, others: frozenset[str] | set[str]) -> None:
+        self.model_fields = {**model.model_fields, **dict.fromkeys(others)}
+
+
+def _model(kind: Kind) -> Any:
+    if kind == "sampler":
+        from ibm_quantum_schemas.sampler.version_0_1 import OptionsModel
+    else:
+        from ibm_quantum_schemas.estimator.version_0_1 import OptionsModel
+    return OptionsModel
+
+
+def _plain_values(given: Mapping[str, Any]) -> Any:
+    """Return what a schema can check: plain values, without those that are objects."""
+    hidden = {
+        group: {name: value for name, value in part.items() if (group, name) not in _OBJECTS}
+        for group, part in given.items()
+        if isinstance(part, Mapping)
+    }
+    return json.loads(to_json({**given, **hidden}))
+
+
+def _with_experimental(
+    kind: Kind, given: dict[str, Any], experimental: dict[str, Any]
+) -> dict[str, Any]:
+    """Return options with experimental ones put in their place, as IBM's client does."""
+    experimental.pop("image", None)
+    known = _model(kind).model_fields if experimental else ()
+    placed = {name: experimental.pop(name) for name in list(experimental) if name in known}
+    return {**_merged(given, placed), "experimental": experimental}
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _merged(old[name], value)
+        for name, value in new.items()
+        if isinstance(value, Mapping) and isinstance(old.get(name), Mapping)
+    }
+    return {**old, **new, **both}
+
+
+def _without_empty(options: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {
+        name: _without_empty(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+    }
+    return {name: value for name, value in kept.items() if not isinstance(value, dict) or value}
+
+
+def _holds(options: Mapping[str, Any], group: str, name: str) -> bool:
+    part = options.get(group)
+    return isinstance(part, Mapping) and part.get(name) is not None
+
+
+def _sent(options: Mapping[str, Any], level: int | None = None) -> dict[str, Any]:
+    """Return the fields of `params` beside the pubs, as the real client sends them."""
+    further = {"options": options, "version": 2, "support_qiskit": True}
+    return further if level is None else further | {"resilience_level": level}
+
+
+def _sent_as_handed(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return _sent(inputs["options"], inputs.get("resilience_level"))
