@@ -106,11 +106,11 @@ async def _read_mapping(kind: Kind, given: dict[str, Any]) -> _Options:
     level = _level(kind, given)
     experimental = given.pop("experimental", None) or {}
     if given:
-        _check(kind, given)
+        given = _checked(kind, given)
     if not isinstance(experimental, Mapping):
         raise ConfigError(f"experimental should be a mapping, not {experimental!r:.60}")
     merged = _without_empty(_with_experimental(kind, given, dict(experimental)))
-    if any(_holds(merged, *place) for place in _OBJECTS):
+    if _objects(merged):
         await runtime_imported()
         merged = await in_worker(runtime.plain, merged)
     to_json(merged)  # refused here, before anything is asked of the service
@@ -140,17 +140,20 @@ def _level(kind: Kind, given: dict[str, Any]) -> int | None:
     return level
 
 
-def _check(kind: Kind, given: dict[str, Any]) -> None:
-    """Make sure that names and plain values are such as the program's schema has."""
+def _checked(kind: Kind, given: dict[str, Any]) -> dict[str, Any]:
+    """Return options as the program's schema has them, in names and plain values."""
     model = _model(kind)
-    names = _Names(model, _JOB_OPTIONS | ({"resilience_level"} if kind == "estimator" else set()))
-    check_names(given, names, f"legacy {kind}")
+    others = _JOB_OPTIONS | ({"resilience_level"} if kind == "estimator" else set())
+    check_names(given, _Names(model, others), f"legacy {kind}")
     checked.check_shots(given.get("default_shots"))
     checked.check_precision(given.get("default_precision"))
+    objects = _objects(given)
+    plain = json.loads(to_json(_without(given, objects)))
     try:
-        model.model_validate(_plain_values(given))
+        valid = model.model_validate(plain).model_dump(mode="json", exclude_unset=True)
     except ValueError as error:  # pydantic's
         raise refused(error, f"legacy {kind}") from error
+    return _merged(valid, objects)
 
 
 class _Names:
@@ -168,14 +171,19 @@ def _model(kind: Kind) -> Any:
     return OptionsModel
 
 
-def _plain_values(given: Mapping[str, Any]) -> Any:
-    """Return what a schema can check: plain values, without those that are objects."""
-    hidden = {
-        group: {name: value for name, value in part.items() if (group, name) not in _OBJECTS}
-        for group, part in given.items()
-        if isinstance(part, Mapping)
+def _objects(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options that are objects of IBM's or Aer's."""
+    return {
+        group: {name: given[group][name]} for group, name in _OBJECTS if _holds(given, group, name)
     }
-    return json.loads(to_json({**given, **hidden}))
+
+
+def _without(given: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {
+        group: {name: value for name, value in given[group].items() if name not in hidden}
+        for group, hidden in objects.items()
+    }
+    return {**given, **kept}
 
 
 def _with_experimental(

@@ -1,0 +1,39 @@
+"""IBM's unmodified client and qawait: the same circuits, options and seed, the same job and result.
+
+What qawait posts on purpose in another way is in `docs/parity-differences.md`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from side_by_side.bodies import expected_of_ours, same, without_own_tags
+from side_by_side.cases import ALL
+from side_by_side.clients import ours, theirs
+from side_by_side.results import parts
+
+if TYPE_CHECKING:
+    from qawait.emulator import Emulator
+    from side_by_side.clients import Case
+
+pytestmark = pytest.mark.filterwarnings(
+    # IBM announces that these move or end; they are what is compared with.
+    "ignore:The (SamplerV2|EstimatorV2) class is deprecated:DeprecationWarning",
+    "ignore:Specifying different '(shots|precision)' across pubs is deprecated:DeprecationWarning",
+    # an ideal device has outcomes without any spread
+    "ignore:No positive, finite standard errors were found:UserWarning",
+)
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.program}-{case.kind}-{case.name}")
+def test_both_clients_post_the_same_job_and_return_the_same_result(
+    emu: Emulator, ibm: Any, case: Case
+) -> None:
+    """The bodies are equal field by field once decoded, and so are results, metadata included."""
+    expected = theirs(emu, ibm, case)
+    seen = ours(emu, ibm, case)
+    differences = same(without_own_tags(seen.body), expected_of_ours(expected.body))
+    differences += same(parts(seen.result), parts(expected.result))
+    assert not differences, "\n".join(differences)
