@@ -60,8 +60,10 @@ def _read(value: Any) -> Any:
     """Return decoded JSON with what is encoded in it decoded too."""
     if isinstance(value, list):
         return [_read(item) for item in value]
-    if not isinstance(value, dict):
-        return value
+    return _read_object(value) if isinstance(value, dict) else value
+
+
+def _read_object(value: dict[str, Any]) -> Any:
     if "__type__" in value:
         found = json.loads(json.dumps(value), cls=RuntimeDecoder)
         return _plain(found) if isinstance(found, QuantumCircuit) else found
@@ -111,23 +113,19 @@ def same(ours: Any, theirs: Any, place: str = "") -> list[str]:
     """Return the places where two values differ: arrays by dtype, shape and items."""
     if type(ours) is not type(theirs):
         return [f"{place}: {type(ours).__name__} and {type(theirs).__name__}"]
-    if isinstance(theirs, dict):
-        if set(ours) != set(theirs):
-            return [f"{place}: fields {sorted(map(str, set(ours) ^ set(theirs)))}"]
+    if isinstance(theirs, dict) and set(ours) == set(theirs):
         return [text for key in theirs for text in same(ours[key], theirs[key], f"{place}.{key}")]
-    if isinstance(theirs, list | tuple):
-        if len(ours) != len(theirs):
-            return [f"{place}: {len(ours)} and {len(theirs)} items"]
+    if isinstance(theirs, list | tuple) and len(ours) == len(theirs):
         pairs = enumerate(zip(ours, theirs, strict=True))
         return [text for n, (one, other) in pairs for text in same(one, other, f"{place}[{n}]")]
-    if isinstance(theirs, np.ndarray):
-        return [] if _same_array(ours, theirs) else [f"{place}: {ours!r:.80} and {theirs!r:.80}"]
-    if isinstance(theirs, QuantumCircuit) and ours.name != theirs.name:
-        return [f"{place}: names {ours.name} and {theirs.name}"]
-    return [] if ours == theirs else [f"{place}: {ours!r:.80} and {theirs!r:.80}"]
+    return [] if _equal(ours, theirs) else [f"{place}: {ours!r:.120} and {theirs!r:.120}"]
 
 
-def _same_array(ours: Any, theirs: Any) -> bool:
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(theirs, QuantumCircuit):
+        return bool(ours == theirs and ours.name == theirs.name)
+    if not isinstance(theirs, np.ndarray):
+        return bool(ours == theirs)
     if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
         return False
     return np.array_equal(ours, theirs, equal_nan=ours.dtype.kind in "fc")

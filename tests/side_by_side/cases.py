@@ -2,154 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from side_by_side.circuits import (
-    GRID,
-    SWEEP,
-    dynamic,
-    fitted,
-    ghz,
-    measured_midway,
-    moved,
-    pairs,
-    registers,
-    turned,
-)
+from side_by_side.circuits import dynamic, ghz, measured_midway, registers
 from side_by_side.clients import Case
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from side_by_side.given import (
+    alike_precision,
+    bell,
+    broadcast,
+    estimated,
+    executor_estimator_options,
+    executor_sampler_options,
+    legacy_estimator_options,
+    legacy_sampler_options,
+    mapping,
+    named,
+    one_of,
+    own_precision,
+    own_shots,
+    projected,
+    swept,
+    two,
+    two_alike,
+    two_estimated,
+    wide,
+    wide_estimated,
+)
 
 WIDE = "ibm_sherbrooke"
 TWIRLED = {"twirling": {"enable_gates": True, "enable_measure": True}}
-
-
-def bell(backend: Any) -> list[Any]:
-    return [(fitted(ghz(2), backend),)]
-
-
-def one_of(make: Callable[[], Any], *further: Any) -> Callable[[Any], list[Any]]:
-    """Return what makes one pub of a circuit and what goes with it."""
-    return lambda backend: [(fitted(make(), backend), *further)]
-
-
-def swept(backend: Any) -> list[Any]:
-    return [(fitted(turned(), backend), np.stack([SWEEP, SWEEP / 2], axis=-1))]
-
-
-def named(backend: Any) -> list[Any]:
-    return [(fitted(turned(), backend), {"b": GRID[..., 0], "a": GRID[..., 1]})]
-
-
-def two(backend: Any) -> list[Any]:
-    return [(fitted(ghz(2), backend),), (fitted(turned(), backend), [0.5, 1.5])]
-
-
-def two_alike(backend: Any) -> list[Any]:
-    circuit = fitted(turned(), backend)
-    return [(circuit, [0.5, 1.5], 64), (circuit, [[2.5, 0.5]], 64)]
-
-
-def own_shots(backend: Any) -> list[Any]:
-    circuit = fitted(ghz(3), backend)
-    return [(circuit, None, 17), (circuit, None, 33)]
-
-
-def estimated(*observables: Any) -> Callable[[Any], list[Any]]:
-    """Return what makes one pub of a fixed circuit and observables."""
-
-    def pubs(backend: Any) -> list[Any]:
-        circuit = fitted(ghz(2, measured=False), backend)
-        one = [moved(circuit, observable) for observable in observables]
-        return [(circuit, one[0] if len(one) == 1 else one)]
-
-    return pubs
-
-
-def broadcast(backend: Any) -> list[Any]:
-    """Every observable at every point."""
-    circuit = fitted(turned(measured=False), backend)
-    terms = [[moved(circuit, term)] for term in ("ZZ", "XX", "IY")]
-    return [(circuit, terms, np.stack([SWEEP, SWEEP / 2], axis=-1))]
-
-
-def two_estimated(backend: Any) -> list[Any]:
-    first, second = fitted(ghz(2, measured=False), backend), fitted(turned(measured=False), backend)
-    return [
-        (first, [moved(first, "ZZ"), moved(first, "XX")]),
-        (second, moved(second, ["ZI", "XY"]), [0.25, 0.75]),
-    ]
-
-
-def mapping(backend: Any) -> list[Any]:
-    return [(fitted(ghz(2, measured=False), backend), {"IIIZZ": 1.0, "IIIXI": 0.5})]
-
-
-def projected(backend: Any) -> list[Any]:
-    return [(fitted(ghz(2, measured=False), backend), ["III00", "III+Z"])]
-
-
-def own_precision(backend: Any) -> list[Any]:
-    circuit = fitted(ghz(2, measured=False), backend)
-    return [(circuit, moved(circuit, "ZZ"), None, 0.25), (circuit, moved(circuit, "XX"), None, 0.5)]
-
-
-def alike_precision(backend: Any) -> list[Any]:
-    circuit = fitted(ghz(2, measured=False), backend)
-    return [(circuit, moved(circuit, "ZZ"), None, 0.25)]
-
-
-def wide(backend: Any) -> list[Any]:
-    return [(fitted(pairs(backend), backend),)]
-
-
-def wide_estimated(backend: Any) -> list[Any]:
-    circuit = fitted(pairs(backend, measured=False), backend)
-    return [(circuit, [moved(circuit, "Z" * 127), moved(circuit, "I" * 125 + "ZZ")])]
-
-
-def legacy_sampler_options() -> Any:
-    from qiskit_ibm_runtime.options import SamplerOptions
-
-    options = SamplerOptions(default_shots=40)
-    options.twirling.enable_measure = True
-    options.environment.job_tags = ["by", "object"]
-    options.max_execution_time = 90
-    options.experimental = {"image": "mine:1", "execution": {"init_qubits": False}, "new": 1}
-    return options
-
-
-def legacy_estimator_options() -> Any:
-    from qiskit_ibm_runtime.options import EstimatorOptions
-
-    options = EstimatorOptions(resilience_level=2, default_precision=0.125)
-    options.resilience.zne.noise_factors = [1, 3, 5]
-    options.environment.log_level = "DEBUG"
-    return options
-
-
-def executor_sampler_options() -> Any:
-    from qiskit_ibm_runtime.options_models import SamplerOptions
-
-    options = SamplerOptions(default_shots=40)
-    options.twirling.enable_measure = True
-    options.environment.job_tags = ["by", "object"]
-    options.environment.image = "mine:1"
-    options.max_execution_time = 90
-    return options
-
-
-def executor_estimator_options() -> Any:
-    from qiskit_ibm_runtime.options_models import EstimatorOptions
-
-    options = EstimatorOptions(resilience_level=0, default_precision=0.125)
-    options.twirling.enable_gates = True
-    options.twirling.num_randomizations = 4
-    options.environment.log_level = "DEBUG"
-    return options
 
 
 def _cases(program: Any, kind: Any, *given: dict[str, Any]) -> list[Case]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,8 @@ from side_by_side.bodies import Body, posted
 from support.open import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qawait.emulator import Emulator
 
 WHOLE_BODIES = 2**24

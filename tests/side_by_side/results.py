@@ -14,31 +14,35 @@ def parts(value: Any) -> Any:
 
     Times are left out: the two jobs ran one after the other.
     """
+    if isinstance(value, datetime):
+        return "a time"
+    if isinstance(value, dict):
+        return {name: parts(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [parts(item) for item in value]
+    inner = _inner(value)
+    return value if inner is None else [f"{type(value).__module__}.{type(value).__name__}", *inner]
+
+
+def _inner(value: Any) -> list[Any] | None:
+    """Return what a value of Qiskit's or IBM's consists of, or `None` for a plain one."""
     match value:
         case PrimitiveResult():
-            return [_kind(value), [parts(pub) for pub in value], parts(value.metadata)]
+            return [parts(list(value)), parts(value.metadata)]
         case PubResult():
-            return [_kind(value), parts(value.data), parts(value.metadata)]
+            return [parts(value.data), parts(value.metadata)]
         case DataBin():
-            return [value.shape, {name: parts(data) for name, data in value.items()}]
+            return [value.shape, parts(dict(value.items()))]
         case BitArray():
             return [value.num_bits, value.array]
-        case dict():
-            return {name: parts(item) for name, item in value.items()}
-        case list() | tuple():
-            return [parts(item) for item in value]
-        case datetime():
-            return "a time"
-    if _kind(value).endswith("ExecutionSpans"):
-        return [parts(span) for span in value]
-    if hasattr(value, "pub_idxs"):
-        return [_kind(value), value.pub_idxs, [value.mask(index) for index in value.pub_idxs]]
     if is_dataclass(value):
-        return {one.name: parts(getattr(value, one.name)) for one in fields(value)}
-    if hasattr(value, "__dict__") and type(value).__module__.startswith("samplomatic"):
-        return {name: parts(item) for name, item in vars(value).items()}
-    return value
+        return [parts({one.name: getattr(value, one.name) for one in fields(value)})]
+    return _spans(value)
 
 
-def _kind(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__name__}"
+def _spans(value: Any) -> list[Any] | None:
+    if type(value).__name__ == "ExecutionSpans":
+        return [parts(list(value))]
+    if hasattr(value, "pub_idxs"):
+        return [value.pub_idxs, [value.mask(index) for index in value.pub_idxs]]
+    return None

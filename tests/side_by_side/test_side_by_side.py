@@ -24,6 +24,8 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Specifying different '(shots|precision)' across pubs is deprecated:DeprecationWarning",
     # an ideal device has outcomes without any spread
     "ignore:No positive, finite standard errors were found:UserWarning",
+    # IBM's 0.49 warns of a list that its own options take
+    "ignore:Pydantic serializer warnings:UserWarning",
 )
 
 
