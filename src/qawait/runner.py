@@ -169,6 +169,20 @@ class Runner(ABC):
         """
         return Estimator(self, backend, precision, _Way(options, program, optimization_level))
 
+    def noise_learner(
+        self,
+        backend: Backend | str,
+        *,
+        options: Any = None,
+        optimization_level: int | None = 1,
+    ) -> NoiseLearner:
+        """Return a noise learner on `backend`: circuits or layers in, the noise of layers out.
+
+        `options` are IBM's: those of `NoiseLearner` for circuits, those of
+        `NoiseLearnerV3` for layers, in a mapping or as its options object.
+        """
+        return NoiseLearner(self, backend, _Way(options, None, optimization_level))
+
     async def submit(
         self,
         pubs: Any,
@@ -279,7 +293,6 @@ class _Primitive:
                 target=target,
                 optimization_level=self._way.optimization_level,
                 options=self._way.options,
-                program=self._way.program,
                 on_transpile=on_transpile,
                 **aim,
             )
@@ -312,7 +325,9 @@ class Sampler(_Primitive):
 
     def _prepare(self, pubs: Any, shots: int | None) -> Prepare:
         shots = self._shots if shots is None else shots
-        return self._preparing(primitives.prepare_sampler, pubs, shots=shots)
+        return self._preparing(
+            primitives.prepare_sampler, pubs, shots=shots, program=self._way.program
+        )
 
 
 class Estimator(_Primitive):
@@ -340,4 +355,32 @@ class Estimator(_Primitive):
 
     def _prepare(self, pubs: Any, precision: float | None) -> Prepare:
         precision = self._precision if precision is None else precision
-        return self._preparing(primitives.prepare_estimator, pubs, precision=precision)
+        return self._preparing(
+            primitives.prepare_estimator, pubs, precision=precision, program=self._way.program
+        )
+
+
+class NoiseLearner(_Primitive):
+    """Learns the noise of layers on one backend."""
+
+    async def submit(self, given: Any, **job: Unpack[JobKeywords]) -> Job[Any]:
+        """Submit and return the job once the service has given an id.
+
+        `given` is a circuit, a list of circuits or of pubs of an estimator, or a
+        list of layers: boxed instructions, as IBM's `find_unique_layers` gives
+        them. The result is IBM's own: `NoiseLearnerResult` of circuits,
+        `NoiseLearnerV3Results` of layers.
+
+        Raises:
+            ConfigError: something given is wrong; nothing has been sent.
+            QawaitError: as for `Runner.submit`.
+        """
+        return await self._send(self._prepare(given), job, delivers=False)
+
+    async def run(self, given: Any, **job: Unpack[JobKeywords]) -> Any:
+        """Submit, wait and return the result; see `submit` and `Runner.run`."""
+        sent = await self._send(self._prepare(given), job, delivers=True)
+        return await sent.result()
+
+    def _prepare(self, given: Any) -> Prepare:
+        return self._preparing(primitives.prepare_noise_learner, given)

@@ -74,7 +74,16 @@ def _read_object(value: dict[str, Any]) -> Any:
     if "b64_data" in value:
         data = zlib.decompress(base64.b64decode(value["b64_data"]))
         return {**value, "b64_data": _circuits(data)}
+    if "circuit_b64" in value:
+        return {**value, "circuit_b64": _layers(value)}
     return {key: _read(item) for key, item in value.items()}
+
+
+def _layers(value: dict[str, Any]) -> QuantumCircuit:
+    """Return the circuit of boxes that a noise learner is asked about."""
+    from ibm_quantum_schemas.common import QpyModelV13ToV17
+
+    return _plain(QpyModelV13ToV17.model_validate(value).to_quantum_circuit())
 
 
 def _nested(value: Any) -> Any:

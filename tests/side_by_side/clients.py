@@ -70,7 +70,7 @@ def primitive_class(program: str, kind: str) -> Any:
     return next(getattr(module, name) for name in names if hasattr(module, name))
 
 
-def start_anew(emu: Emulator, case: Case) -> None:
+def start_anew(emu: Emulator, *, runs: bool = True) -> None:
     """Let the next job be the service's first, which decides on its seed; keep its whole body.
 
     Names that samplomatic numbers start from 0 again, as in a process of its own.
@@ -78,13 +78,13 @@ def start_anew(emu: Emulator, case: Case) -> None:
     from samplomatic.transpiler.passes import group_meas_into_boxes
 
     emu.reset()
-    emu.settings(ledger_body=WHOLE_BODIES, execute=case.runs)
+    emu.settings(ledger_body=WHOLE_BODIES, execute=runs)
     group_meas_into_boxes.GroupMeasIntoBoxes._REF_COUNTER = itertools.count()
 
 
 def theirs(emu: Emulator, ibm: Any, case: Case) -> Seen:
     """Run a case through IBM's own client."""
-    start_anew(emu, case)
+    start_anew(emu, runs=case.runs)
     backend = ibm.backend(case.backend)
     primitive = primitive_class(case.program, case.kind)
     job = primitive(mode=backend, options=case.given_options()).run(
@@ -99,7 +99,7 @@ def theirs(emu: Emulator, ibm: Any, case: Case) -> Seen:
 
 def ours(emu: Emulator, ibm: Any, case: Case) -> Seen:
     """Run a case through qawait."""
-    start_anew(emu, case)
+    start_anew(emu, runs=case.runs)
     backend = ibm.backend(case.backend)
     return anyio.run(_ours, emu, case, case.pubs(backend))
 

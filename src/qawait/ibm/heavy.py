@@ -20,6 +20,7 @@ _QISKIT: Final = ("qiskit", "qiskit.primitives", "qiskit.qpy", "qiskit.transpile
 _RUNTIME: Final = ("qiskit_ibm_runtime",)
 _SCHEMAS: Final = (
     "ibm_quantum_schemas.estimator.version_0_1",
+    "ibm_quantum_schemas.noise_learner_v2.version_0_1",
     "ibm_quantum_schemas.sampler.version_0_1",
 )
 

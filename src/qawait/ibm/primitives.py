@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qawait.ibm.programs import executor, legacy
+from qawait.ibm.programs.noise import prepare_noise_learner
 from qawait.ibm.programs.options import chosen
 from qawait.ibm.programs.program import Choice, Environment, Program
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
     from qawait.ibm.programs.fitting import Where
 
-__all__ = ["Choice", "Environment", "Program", "prepare_estimator", "prepare_sampler"]
+__all__ = [
+    "Choice",
+    "Environment",
+    "Program",
+    "prepare_estimator",
+    "prepare_noise_learner",
+    "prepare_sampler",
+]
 
 
 async def prepare_sampler(

@@ -39,20 +39,35 @@ async def fitted(
     Raises:
         ConfigError: if a circuit cannot be made to run on it.
     """
+    circuits = [pub.circuit for pub in pubs]
+    made = await transpiled(circuits, target, level, on_transpile)
+    return [_moved(pub, made[id(pub.circuit)]) if id(pub.circuit) in made else pub for pub in pubs]
+
+
+async def transpiled(
+    circuits: Sequence[QuantumCircuit],
+    target: Target | Backend | None,
+    level: int | None,
+    on_transpile: Callable[[], None] | None,
+) -> dict[int, QuantumCircuit]:
+    """Return, by the `id` of each circuit that does not run as it is, one that does.
+
+    Raises:
+        ConfigError: if a circuit cannot be made to run on the target.
+    """
     if target is None or level is None:
-        return list(pubs)
+        return {}
     check_level(level)
-    circuits = {id(pub.circuit): pub.circuit for pub in pubs}
-    size = sum(len(circuit.data) for circuit in circuits.values())
+    distinct = {id(circuit): circuit for circuit in circuits}
+    size = sum(len(circuit.data) for circuit in distinct.values())
     inline = size <= limits.INLINE_INSTRUCTIONS
-    unfit = await inline_or_in_worker(_unfit, circuits, target, inline=inline)
+    unfit = await inline_or_in_worker(_unfit, distinct, target, inline=inline)
     if not unfit:
-        return list(pubs)
+        return {}
     if on_transpile:
         on_transpile()
     done = await transpile_all(list(unfit.values()), target, optimization_level=level)
-    made = dict(zip(unfit, done, strict=True))
-    return [_moved(pub, made[id(pub.circuit)]) if id(pub.circuit) in made else pub for pub in pubs]
+    return dict(zip(unfit, done, strict=True))
 
 
 def _unfit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from qawait.errors import ConfigError
@@ -19,7 +19,13 @@ from qawait.ibm.heavy import (
 )
 from qawait.ibm.programs import runtime
 from qawait.ibm.programs.fitting import fitted, found
-from qawait.ibm.programs.options import as_mapping, check_names, refused, unknown_option
+from qawait.ibm.programs.options import (
+    as_mapping,
+    check_names,
+    refused,
+    unknown_option,
+    what_is_set,
+)
 from qawait.ibm.programs.program import Environment, Program
 
 if TYPE_CHECKING:
@@ -77,32 +83,14 @@ async def read_options(kind: Kind, options: Any) -> _Options:
     """
     if options is None:
         return _Options(sent=_sent({}), environment=Environment())
-    if is_dataclass(options):
-        await runtime_imported()
-        handed = await in_worker(runtime.legacy_handed, f"legacy {kind}", options)
-        environment = Environment.from_options(handed.options)
-        return _Options(sent=_sent_as_handed(handed.inputs), environment=environment)
-    given = as_mapping(_without_unset(options))
+    given = as_mapping(what_is_set(options, f"{kind.title()}Options"))
     if given:
         await schemas_imported()
     return await _read_mapping(kind, given)
 
 
-def _without_unset(options: Any) -> Any:
-    """Return options with IBM's groups of options as mappings, without what is not set in them."""
-    if is_dataclass(options):
-        options = {one.name: getattr(options, one.name) for one in fields(options)}
-    if not isinstance(options, Mapping):
-        return options
-    return {
-        name: _without_unset(value)
-        for name, value in options.items()
-        if type(value).__name__ != "UnsetType" and name != "_VERSION"
-    }
-
-
 async def _read_mapping(kind: Kind, given: dict[str, Any]) -> _Options:
-    environment = _environment(given)
+    environment = read_environment(given)
     level = _level(kind, given)
     experimental = given.pop("experimental", None) or {}
     if given:
@@ -117,7 +105,12 @@ async def _read_mapping(kind: Kind, given: dict[str, Any]) -> _Options:
     return _Options(sent=_sent(merged, level), environment=environment)
 
 
-def _environment(given: dict[str, Any]) -> Environment:
+def read_environment(given: dict[str, Any]) -> Environment:
+    """Take out of options what belongs to the job, and return it.
+
+    Raises:
+        ConfigError: if a name or a value in it is none that IBM knows.
+    """
     parts = given.pop("environment", None) or {}
     if not isinstance(parts, Mapping):
         raise ConfigError(f"environment should be a mapping, not {parts!r:.60}")
@@ -222,7 +215,3 @@ def _sent(options: Mapping[str, Any], level: int | None = None) -> dict[str, Any
     """Return the fields of `params` beside the pubs, as the real client sends them."""
     further = {"options": options, "version": 2, "support_qiskit": True}
     return further if level is None else further | {"resilience_level": level}
-
-
-def _sent_as_handed(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return _sent(inputs["options"], inputs.get("resilience_level"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -47,6 +48,31 @@ def _choice_of(options: Any) -> Choice | None:
         if module == package or module.startswith(f"{package}."):
             return choice
     return None
+
+
+def what_is_set(options: Any, kind: str) -> Any:
+    """Return an options object of IBM's legacy kind as a mapping of what is set in it.
+
+    Anything else is returned as it is, with such objects in a mapping made mappings.
+
+    Raises:
+        ConfigError: if it is an object of another kind than the one of this name.
+    """
+    if is_dataclass(options) and type(options).__name__ != kind:
+        raise ConfigError(f"the options should be {kind}, not {type(options).__name__}")
+    return _set_in(options)
+
+
+def _set_in(options: Any) -> Any:
+    if is_dataclass(options):
+        options = {one.name: getattr(options, one.name) for one in fields(options)}
+    if not isinstance(options, Mapping):
+        return options
+    return {
+        name: _set_in(value)
+        for name, value in options.items()
+        if type(value).__name__ != "UnsetType" and name != "_VERSION"
+    }
 
 
 def as_mapping(options: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
@@ -32,11 +32,9 @@ _TESTED: Final = "0.49 to 0.51"
 _CLASSES: Final = {
     "executor sampler": ("executor_sampler", ("Sampler", "SamplerV2")),
     "executor estimator": ("executor_estimator", ("Estimator", "EstimatorV2")),
-    "legacy sampler options": ("options", ("SamplerOptions",)),
-    "legacy estimator options": ("options", ("EstimatorOptions",)),
-    "noise learner": ("noise_learner", ("NoiseLearner",)),
-    "noise learner options": ("options", ("NoiseLearnerOptions",)),
-    "noise learner of layers": ("noise_learner_v3", ("NoiseLearnerV3",)),
+    "executor": ("executor", ("Executor",)),
+    "noise learner": ("noise_learner_v3.noise_learner_v3", ("NoiseLearnerV3",)),
+    "noise learner result": ("results.noise_learner", ("NoiseLearnerResult",)),
     "backend": ("ibm_backend", ("IBMBackend",)),
     "job": ("runtime_job_v2", ("RuntimeJobV2",)),
     "encoder": ("json", ("RuntimeEncoder",)),
@@ -166,26 +164,6 @@ def _backend_class() -> Any:
     return type("PreparingBackend", (look_up("backend"),), parts)
 
 
-def legacy_handed(what: str, options: Any) -> Handed:
-    """Return what IBM's client hands to the service for an options object of a legacy program.
-
-    Raises:
-        ConfigError: if the object is none of that program's.
-    """
-    kind = look_up(f"{what} options")
-    if not isinstance(options, kind):
-        raise ConfigError(
-            f"the {what} program takes a {kind.__module__}.{kind.__name__} or a mapping as its "
-            f"options, not a {type(options).__module__}.{type(options).__name__}"
-        )
-    given = asdict(options)
-    try:
-        inputs, job = kind._get_program_inputs(given), kind._get_runtime_options(given)  # noqa: SLF001 - see above
-    except AttributeError as error:
-        raise _moved(f"{kind.__module__}.{kind.__name__}.{error.name}") from error
-    return Handed(what, plain(inputs), job)
-
-
 def plain(value: Any) -> Any:
     """Return a value with IBM's own objects in it as the JSON that its client sends.
 
@@ -213,6 +191,18 @@ def result_of(program: str, text: str) -> Any:
     except Exception as error:  # whatever a malformed result makes IBM's code stumble over
         why = f"{type(error).__name__}: {explained(error)!s:.300}"
         raise ProtocolError(f"the result of {program} cannot be read: {why}") from error
+
+
+def noise_learned(layers: list[Any], metadata: Any) -> Any:
+    """Return layers with their noise as IBM's client gives them.
+
+    Raises:
+        ProtocolError: if they do not fit together.
+    """
+    try:
+        return look_up("noise learner result")(data=layers, metadata=metadata)
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"the learned noise cannot be read: {error}") from error
 
 
 class _Finished:
