@@ -376,6 +376,8 @@ class Client(Runner):
 
         program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
         described = await target() if not progress.stages else await self._backends.get(backend)
+        if options.dry_run:
+            described = await self._backends.mock_of(described)
         options = options.within(program.environment)
         request = SubmitRequest(
             program=program.name,

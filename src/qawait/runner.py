@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.ibm import primitives
-from qawait.ibm.primitives import Environment
 from qawait.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
 
     from qawait.ibm.backend import Backend
-    from qawait.ibm.primitives import Choice, Program
+    from qawait.ibm.primitives import Choice, Environment, Program, RawProgram
     from qawait.jobs.driver import Driver
     from qawait.types import OnCancel, Update
 
@@ -38,6 +36,9 @@ class JobKeywords(TypedDict, total=False):
     once and its input never.
     `on_cancel` says what becomes of the remote job when nobody waits for it any
     more; `on_update` is called with every update, from the first stage on.
+    A `dry_run` is prepared for the backend and sent to its mock (`mock_fez` for
+    `ibm_fez`), where the service checks it, times it and makes up a result: no
+    quantum computer runs it. Not every instance has mocks.
     """
 
     tags: Sequence[str]
@@ -45,6 +46,7 @@ class JobKeywords(TypedDict, total=False):
     private: bool
     on_cancel: OnCancel | None
     on_update: Callable[[Update], object] | None
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class JobOptions:
     private: bool = False
     on_cancel: OnCancel | None = None
     on_update: Callable[[Update], object] | None = None
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         _check_tags(self.tags)
@@ -63,6 +66,8 @@ class JobOptions:
         if self.on_cancel is not None:
             check_policy(self.on_cancel)
         _check_callback(self.on_update)
+        if not isinstance(self.dry_run, bool):
+            raise ConfigError(f"dry_run must be true or false, not {self.dry_run!r:.60}")
 
     def within(self, environment: Environment) -> JobOptions:
         """Return these options, with what the environment says where they say nothing."""
@@ -84,14 +89,6 @@ def _check_tags(tags: Sequence[str]) -> None:
     for tag in tags:
         if not 0 < len(tag) <= limits.TAG_CHARACTERS:
             raise ConfigError(f"a tag has 1 to {limits.TAG_CHARACTERS} characters, {tag!r} has not")
-
-
-def _check_program(name: object, params: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"program_id must be a program's name, not {name!r:.100}")
-    if not isinstance(params, Mapping | bytes):
-        kind = type(params).__name__
-        raise ConfigError(f"params must be a mapping, or JSON as bytes, not {kind}")
 
 
 def _check_callback(callback: object) -> None:
@@ -231,32 +228,28 @@ class Runner(ABC):
     async def submit_program(
         self,
         program_id: str,
-        params: Mapping[str, Any] | bytes,
+        params: Any,
         *,
         backend: Backend | str,
+        options: Any = None,
         **job: Unpack[JobKeywords],
     ) -> Job[Any]:
         """Submit any program of the service with its input as it stands.
 
+        `params` is a mapping, JSON as bytes, or for `"executor"` a `QuantumProgram`
+        with its `options`. A mapping that names a `schema_version` is checked
+        against it; nothing is transpiled.
+
         Raises:
+            ConfigError: the input is not what its schema wants; nothing has been sent.
             RejectedError: the service refuses the job.
         """
-        _check_program(program_id, params)
 
         async def prepare(_: Any, __: Any) -> RawProgram:
-            return RawProgram(program_id, params)
+            return await primitives.prepare_program(program_id, params, options=options)
 
         driver = await self.launch(prepare, backend, JobOptions(**job), delivers=False)
         return Job(driver)
-
-
-@dataclass(frozen=True, slots=True)
-class RawProgram:
-    """A program's name and its input, unchecked."""
-
-    name: str
-    params: Mapping[str, Any] | bytes
-    environment: Environment = field(default_factory=Environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Case:
     pubs: Callable[[Any], list[Any]]
     options: Any = field(default_factory=dict)
     aim: float | None = None
+    further: dict[str, Any] = field(default_factory=dict)
     backend: str = "ibm_manila"
     runs: bool = True
 
@@ -88,7 +89,7 @@ def theirs(emu: Emulator, ibm: Any, case: Case) -> Seen:
     backend = ibm.backend(case.backend)
     primitive = primitive_class(case.program, case.kind)
     job = primitive(mode=backend, options=case.given_options()).run(
-        case.pubs(backend), **case.aimed
+        case.pubs(backend), **case.aimed, **case.further
     )
     body = posted(emu)
     if not case.runs:
@@ -113,5 +114,5 @@ async def _ours(emu: Emulator, case: Case, pubs: list[Any]) -> Seen:
             program=case.program,
             optimization_level=None,
         )
-        job = await primitive.submit(pubs, **case.aimed)
+        job = await primitive.submit(pubs, **case.aimed, **case.further)
         return Seen(posted(emu), await job.result() if case.runs else None)

@@ -11,12 +11,12 @@ import pytest
 
 from side_by_side.bodies import expected_of_ours, same, without_own_tags
 from side_by_side.cases import ALL
-from side_by_side.clients import ours, theirs
+from side_by_side.clients import Case, ours, theirs
+from side_by_side.given import bell
 from side_by_side.results import parts
 
 if TYPE_CHECKING:
     from qawait.emulator import Emulator
-    from side_by_side.clients import Case
 
 pytestmark = pytest.mark.filterwarnings(
     # IBM announces that these move or end; they are what is compared with.
@@ -39,3 +39,13 @@ def test_both_clients_post_the_same_job_and_return_the_same_result(
     differences = same(without_own_tags(seen.body), expected_of_ours(expected.body))
     differences += same(parts(seen.result), parts(expected.result))
     assert not differences, "\n".join(differences)
+
+
+@pytest.mark.parametrize("program", ["legacy", "executor"])
+def test_a_dry_run_is_sent_to_the_mock_by_both(emu: Emulator, ibm: Any, program: Any) -> None:
+    """The job is made for the backend, posted to its mock, and is the same for both clients."""
+    case = Case(name="dry", program=program, kind="sampler", pubs=bell, further={"dry_run": True})
+    expected = theirs(emu, ibm, case)
+    seen = ours(emu, ibm, case)
+    assert seen.body["backend"] == "mock_manila"
+    assert same(without_own_tags(seen.body), expected_of_ours(expected.body)) == []

@@ -25,12 +25,24 @@ def snapshot_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "fake_provider" / "backends"
 
 
+MOCK = "mock_"
+
+
+def snapshot_of(name: str) -> str:
+    """Return the name of the snapshot behind a device or its mock."""
+    return name.removeprefix("ibm_").removeprefix(MOCK)
+
+
 class Device:
-    """One backend: its snapshot's configuration and properties, under its served name."""
+    """One backend: its snapshot's configuration and properties, under its served name.
+
+    A mock is listed only when it is asked for, and takes the jobs of dry runs.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.snapshot = name.removeprefix("ibm_")
+        self.is_mock = name.startswith(MOCK)
+        self.snapshot = snapshot_of(name)
         self._configuration = self._read("conf")
 
     def _read(self, kind: str) -> dict[str, Any]:
@@ -70,6 +82,7 @@ class Device:
             "processor_type": self._processor(),
             "performance_metrics": {},
             "physical_qubits": qubits,
+            **({"class": "mock"} if self.is_mock else {}),
         }
 
     def _speed(self) -> int:
@@ -94,5 +107,6 @@ class Device:
 
 
 def load_devices(names: tuple[str, ...]) -> Mapping[str, Device]:
-    """Return the named devices; raise `ConfigError` for one without a snapshot."""
-    return {name: Device(name) for name in names}
+    """Return the named devices and their mocks; raise `ConfigError` for one without a snapshot."""
+    mocks = [f"{MOCK}{snapshot_of(name)}" for name in names]
+    return {name: Device(name) for name in (*names, *mocks)}

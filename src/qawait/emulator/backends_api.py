@@ -36,9 +36,12 @@ def about_device(handler: DeviceHandler) -> Handler:
 @authorised
 async def listing(request: Request, service: Service) -> Response:
     """List the backends, with their waiting times if those are asked for."""
+    # IBM's client writes this flag with a capital letter.
+    with_mocks = request.query_params.get("include_mocks", "").lower() == "true"
     devices = [
         device.listed(service.state_of(name), service.scheduler.length(name))
         for name, device in service.devices.items()
+        if with_mocks or not device.is_mock
     ]
     if "wait_time_seconds" in request.query_params.getlist("fields"):
         for device in devices:

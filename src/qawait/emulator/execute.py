@@ -164,9 +164,9 @@ def _device(name: str) -> Any:
     """Return IBM's fake device of that name, read from its snapshot."""
     from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
-    from .backends import snapshot_folder
+    from .backends import snapshot_folder, snapshot_of
 
-    snapshot = name.removeprefix("ibm_")
+    snapshot = snapshot_of(name)
     named = {
         "dirname": str(snapshot_folder() / snapshot),
         "conf_filename": f"conf_{snapshot}.json",

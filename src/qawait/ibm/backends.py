@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qawait.jobs.calls import Calls
 
 _NOT_FOUND = 404
+_MOCK = "mock_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,23 @@ class Backends:
             known = _Described(await self._describe(wanted), anyio.current_time())
             self._described[wanted] = known
         return known.backend
+
+    async def mock_of(self, backend: Backend) -> Backend:
+        """Return the mock of a backend, to which the jobs of dry runs are sent.
+
+        Raises:
+            ConfigError: the instance has none.
+        """
+        name = f"{_MOCK}{backend.name.partition('_')[2]}"
+        if backend.name.startswith(_MOCK):
+            return backend
+        try:
+            return await self.get(name)
+        except ConfigError as error:
+            raise ConfigError(
+                f"this instance has no backend {name!r}, which a dry run is sent to: leave out "
+                "dry_run, or use qawait.local() to try a job out"
+            ) from error
 
     async def all(
         self, *, min_num_qubits: int | None, operational: bool | None, simulator: bool | None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qawait.ibm.programs import executor, legacy
 from qawait.ibm.programs.noise import prepare_noise_learner
 from qawait.ibm.programs.options import chosen
-from qawait.ibm.programs.program import Choice, Environment, Program
+from qawait.ibm.programs.program import Choice, Environment, Program, RawProgram
+from qawait.ibm.programs.raw import prepare_program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,8 +19,10 @@ __all__ = [
     "Choice",
     "Environment",
     "Program",
+    "RawProgram",
     "prepare_estimator",
     "prepare_noise_learner",
+    "prepare_program",
     "prepare_sampler",
 ]
 

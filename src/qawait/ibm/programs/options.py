@@ -133,11 +133,11 @@ def _inner_model(annotation: Any) -> Any | None:
 
 
 def refused(error: Exception, what: str) -> ConfigError:
-    """Return the error for options whose values a pydantic model refuses."""
+    """Return the error for values that a pydantic model refuses."""
     details = getattr(error, "errors", None)
     if not callable(details):
-        return ConfigError(f"the {what} refuses its options: {error!s:.200}")
+        return ConfigError(f"this is not what the {what} takes: {error!s:.200}")
     problems = "; ".join(
         f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details()
     )
-    return ConfigError(f"the {what} refuses its options: {problems:.500}")
+    return ConfigError(f"this is not what the {what} takes: {problems:.500}")

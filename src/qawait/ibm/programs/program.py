@@ -77,3 +77,12 @@ class Program:
     def num_pubs(self) -> int:
         """How many results there will be."""
         return len(self.pubs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawProgram:
+    """Any program of the service with an input of its user's own making."""
+
+    name: str
+    params: Mapping[str, Any] | bytes = field(repr=False)
+    environment: Environment = field(default_factory=Environment)
