@@ -83,6 +83,19 @@ async def test_a_value_that_no_such_option_has_is_refused(
         await prepare_sampler(FLIP, options=options, program=program)
 
 
+@pytest.mark.parametrize("program", ["legacy", "executor"])
+async def test_decoupling_of_a_dynamic_circuit_is_refused(program: Any) -> None:
+    """What neither program can do is not sent to either."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with circuit.if_test((0, 1)):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    options = {"dynamical_decoupling": {"enable": True}}
+    with pytest.raises(ConfigError, match="(?i)dynamical decoupling"):
+        await prepare_sampler(circuit, options=options, program=program, optimization_level=None)
+
+
 async def test_the_legacy_program_is_the_default() -> None:
     """Without an options object and without a word, the service's own program runs."""
     assert (await prepare_sampler(FLIP)).name == "sampler"

@@ -27,6 +27,7 @@ from side_by_side.given import (
     two_estimated,
     wide,
     wide_estimated,
+    with_noise_model,
 )
 
 WIDE = "ibm_sherbrooke"
@@ -226,6 +227,20 @@ EXECUTOR_ESTIMATOR = _cases(
         "aim": 0.125,
     },
     {"name": "object", "pubs": mapping, "options": executor_estimator_options},
+    {
+        "name": "cancelled_noise",
+        "pubs": mapping,
+        "options": with_noise_model(pec_mitigation=True),
+        "aim": 0.125,
+        "since": "0.50",
+    },
+    {
+        "name": "amplified_noise",
+        "pubs": mapping,
+        "options": with_noise_model(zne_mitigation=True, zne={"amplifier": "pea"}),
+        "aim": 0.125,
+        "since": "0.50",
+    },
     {"name": "wide", "pubs": wide_estimated, "backend": WIDE, "runs": False},
 )
 ALL = [*LEGACY, *EXECUTOR_SAMPLER, *EXECUTOR_ESTIMATOR]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import itertools
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+from packaging.version import Version
 
 from side_by_side.bodies import Body, posted
 from support.open import opened
@@ -30,8 +32,8 @@ PRIMITIVES = {
 class Case:
     """What is given to both clients; `aim` is a sampler's shots or an estimator's precision.
 
-    `options` may be a function that makes an options object. Without `runs` the
-    service does not simulate, and only what was sent is compared.
+    `options` may be a function that makes an options object for a backend. Without
+    `runs` the service does not simulate, and only what was sent is compared.
     """
 
     name: str
@@ -43,6 +45,12 @@ class Case:
     further: dict[str, Any] = field(default_factory=dict)
     backend: str = "ibm_manila"
     runs: bool = True
+    since: str = "0.49"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the installed version of IBM's client can be given this."""
+        return Version(version("qiskit-ibm-runtime")) >= Version(self.since)
 
     @property
     def aimed(self) -> dict[str, Any]:
@@ -51,9 +59,9 @@ class Case:
             return {}
         return {"shots" if self.kind == "sampler" else "precision": self.aim}
 
-    def given_options(self) -> Any:
+    def given_options(self, backend: Any) -> Any:
         """The options, made anew."""
-        return self.options() if callable(self.options) else self.options
+        return self.options(backend) if callable(self.options) else self.options
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def theirs(emu: Emulator, ibm: Any, case: Case) -> Seen:
     start_anew(emu, runs=case.runs)
     backend = ibm.backend(case.backend)
     primitive = primitive_class(case.program, case.kind)
-    job = primitive(mode=backend, options=case.given_options()).run(
+    job = primitive(mode=backend, options=case.given_options(backend)).run(
         case.pubs(backend), **case.aimed, **case.further
     )
     body = posted(emu)
@@ -102,15 +110,15 @@ def ours(emu: Emulator, ibm: Any, case: Case) -> Seen:
     """Run a case through qawait."""
     start_anew(emu, runs=case.runs)
     backend = ibm.backend(case.backend)
-    return anyio.run(_ours, emu, case, case.pubs(backend))
+    return anyio.run(_ours, emu, case, case.pubs(backend), case.given_options(backend))
 
 
-async def _ours(emu: Emulator, case: Case, pubs: list[Any]) -> Seen:
+async def _ours(emu: Emulator, case: Case, pubs: list[Any], options: Any) -> Seen:
     async with opened(emu, on_cancel="detach") as client:
         make: Any = client.sampler if case.kind == "sampler" else client.estimator
         primitive = make(
             case.backend,
-            options=case.given_options(),
+            options=options,
             program=case.program,
             optimization_level=None,
         )

@@ -117,7 +117,7 @@ def wide_estimated(backend: Any) -> list[Any]:
     return [(circuit, [moved(circuit, "Z" * 127), moved(circuit, "I" * 125 + "ZZ")])]
 
 
-def legacy_sampler_options() -> Any:
+def legacy_sampler_options(_backend: Any) -> Any:
     """Options of the program `sampler`, as IBM's object."""
     from qiskit_ibm_runtime.options import SamplerOptions
 
@@ -129,7 +129,7 @@ def legacy_sampler_options() -> Any:
     return options
 
 
-def legacy_estimator_options() -> Any:
+def legacy_estimator_options(_backend: Any) -> Any:
     """Options of the program `estimator`, as IBM's object."""
     from qiskit_ibm_runtime.options import EstimatorOptions
 
@@ -139,7 +139,7 @@ def legacy_estimator_options() -> Any:
     return options
 
 
-def executor_sampler_options() -> Any:
+def executor_sampler_options(_backend: Any) -> Any:
     """Options of a sampler on the executor, as IBM's object."""
     from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
 
@@ -152,7 +152,7 @@ def executor_sampler_options() -> Any:
     return options
 
 
-def executor_estimator_options() -> Any:
+def executor_estimator_options(_backend: Any) -> Any:
     """Options of an estimator on the executor, as IBM's object."""
     from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
 
@@ -161,3 +161,30 @@ def executor_estimator_options() -> Any:
     options.twirling.num_randomizations = 4
     options.environment.log_level = "DEBUG"
     return options
+
+
+def with_noise_model(**resilience: Any) -> Callable[[Any], Any]:
+    """Return what makes options with the noise of each layer of the circuit of `mapping`."""
+
+    def options(backend: Any) -> Any:
+        made = _with_layers(backend, **resilience)
+        made.twirling.num_randomizations = 6
+        return made
+
+    return options
+
+
+def _with_layers(backend: Any, **resilience: Any) -> Any:
+    from qiskit.quantum_info import PauliLindbladMap
+    from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
+
+    from side_by_side.clients import primitive_class
+
+    estimator = primitive_class("executor", "estimator")(mode=backend)
+    estimator.options = EstimatorOptions(resilience=resilience)
+    layers = estimator.find_unique_layers(mapping(backend))
+    noise = [
+        (layer, PauliLindbladMap.from_list([("X" * layer.operation.num_qubits, 0.02)]))
+        for layer in layers
+    ]
+    return EstimatorOptions(resilience={**resilience, "layer_noise_model": noise})

@@ -29,7 +29,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.program}-{case.kind}-{case.name}")
+KNOWN = [case for case in ALL if case.is_known]
+
+
+@pytest.mark.parametrize("case", KNOWN, ids=lambda case: f"{case.program}-{case.kind}-{case.name}")
 def test_both_clients_post_the_same_job_and_return_the_same_result(
     emu: Emulator, ibm: Any, case: Case
 ) -> None:
@@ -44,7 +47,16 @@ def test_both_clients_post_the_same_job_and_return_the_same_result(
 @pytest.mark.parametrize("program", ["legacy", "executor"])
 def test_a_dry_run_is_sent_to_the_mock_by_both(emu: Emulator, ibm: Any, program: Any) -> None:
     """The job is made for the backend, posted to its mock, and is the same for both clients."""
-    case = Case(name="dry", program=program, kind="sampler", pubs=bell, further={"dry_run": True})
+    case = Case(
+        name="dry",
+        program=program,
+        kind="sampler",
+        pubs=bell,
+        further={"dry_run": True},
+        since="0.50",
+    )
+    if not case.is_known:
+        pytest.skip("this version of IBM's client has no dry run")
     expected = theirs(emu, ibm, case)
     seen = ours(emu, ibm, case)
     assert seen.body["backend"] == "mock_manila"

@@ -70,9 +70,22 @@ async def prepare(
     inline = checked.is_small(pubs)
     check: Any = checked.sampler_pubs if kind == "sampler" else checked.estimator_pubs
     taken = await inline_or_in_worker(check, pubs, aim, inline=inline)
+    _check_decoupling(taken, read.sent["options"])
     fitting = await fitted(taken, await found(target), optimization_level, on_transpile)
     params = await encode_params(fitting, read.sent)
     return Program(name=kind, params=params, pubs=tuple(fitting), environment=read.environment)
+
+
+def _check_decoupling(pubs: list[Any], options: Mapping[str, Any]) -> None:
+    """Refuse dynamical decoupling of circuits with control flow, as IBM's client does."""
+    if not options.get("dynamical_decoupling", {}).get("enable"):
+        return
+    for index, pub in enumerate(pubs):
+        if pub.circuit.has_control_flow_op():
+            raise ConfigError(
+                f"pub {index}: dynamical decoupling cannot be had with control flow: leave out one "
+                "of them"
+            )
 
 
 async def read_options(kind: Kind, options: Any) -> _Options:

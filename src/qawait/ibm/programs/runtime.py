@@ -189,7 +189,7 @@ def result_of(program: str, text: str) -> Any:
     try:
         return job.result()
     except Exception as error:  # whatever a malformed result makes IBM's code stumble over
-        why = f"{type(error).__name__}: {explained(error)!s:.300}"
+        why = f"{type(error).__name__}: {error!s:.300}"
         raise ProtocolError(f"the result of {program} cannot be read: {why}") from error
 
 
