@@ -92,7 +92,7 @@ async def test_decoupling_of_a_dynamic_circuit_is_refused(program: Any) -> None:
         circuit.x(0)
     circuit.measure(0, 0)
     options = {"dynamical_decoupling": {"enable": True}}
-    with pytest.raises(ConfigError, match="(?i)dynamical decoupling"):
+    with pytest.raises(ConfigError, match=r"(?i)dynamical decoupling"):
         await prepare_sampler(circuit, options=options, program=program, optimization_level=None)
 
 

@@ -56,6 +56,8 @@ async def test_recorded_results_of_the_executor_are_post_processed(
 ) -> None:
     """The recorded answers become the results of the primitives that asked."""
     body = exchange(transcript, "GET", "/results").raw
+    if kind == "EstimatorPubResult" and runtime.installed().startswith("0.49"):
+        pytest.skip("0.49 cannot read what later versions' estimators have sent")
     result = await read_result(body)
     assert type(result).__name__ == "PrimitiveResult"
     assert {type(pub).__name__ for pub in result} == {kind}
@@ -80,7 +82,9 @@ async def test_a_result_that_ibms_code_cannot_read_is_a_protocol_error(
     changes: dict[str, Any],
 ) -> None:
     """Whatever IBM's code stumbles over, one kind of error comes out."""
-    with pytest.raises(ProtocolError, match="result of executor cannot be read"):
+    with pytest.raises(
+        ProtocolError, match="result of executor cannot be read by qiskit-ibm-runtime"
+    ):
         await read_result(_executor_result(**changes))
 
 

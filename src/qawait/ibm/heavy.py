@@ -40,7 +40,7 @@ def preload(*, freeze: bool = False) -> None:
     Raises:
         ImportError: if either package cannot be imported.
     """
-    _ensure((*_QISKIT, *_RUNTIME))
+    _ensure((*_QISKIT, *_RUNTIME, *_SCHEMAS))
     if freeze:
         gc.collect()
         gc.freeze()

@@ -190,7 +190,10 @@ def result_of(program: str, text: str) -> Any:
         return job.result()
     except Exception as error:  # whatever a malformed result makes IBM's code stumble over
         why = f"{type(error).__name__}: {error!s:.300}"
-        raise ProtocolError(f"the result of {program} cannot be read: {why}") from error
+        raise ProtocolError(
+            f"the result of {program} cannot be read by qiskit-ibm-runtime {installed()}; was the "
+            f"job sent with another version of it? {why}"
+        ) from error
 
 
 def noise_learned(layers: list[Any], metadata: Any) -> Any:
