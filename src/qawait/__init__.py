@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
-    from qawait.runner import Estimator, Sampler
+    from qawait.runner import Estimator, NoiseLearner, Sampler
     from qawait.scope import Scope
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "JobFailedError",
     "JobStatus",
     "JobTimedOutError",
+    "NoiseLearner",
     "NotSentError",
     "PollSchedule",
     "ProtocolError",
@@ -75,6 +76,7 @@ _LATER = {
     "Client": "qawait.client",
     "Estimator": "qawait.runner",
     "Job": "qawait.jobs.job",
+    "NoiseLearner": "qawait.runner",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",

@@ -71,6 +71,9 @@ async def test_an_estimators_unknown_option_is_refused_three_levels_deep(
         ({"dynamical_decoupling": {"sequence_type": "Z"}}, "dynamical_decoupling.sequence_type"),
         ({"environment": {"log_level": "LOUD"}}, "log_level"),
         ({"environment": {"private": "yes please"}}, "private"),
+        ({"experimental": [1]}, "experimental"),
+        ({"environment": "here"}, "environment"),
+        ({"twirling": True}, "twirling"),
         ({3: 4}, "name is text"),
         ("default_shots", "should be a mapping"),
     ],
@@ -205,3 +208,32 @@ async def test_circuits_for_the_executor_are_transpiled_too() -> None:
     )
     assert program.pubs[0].circuit.num_qubits == 3
     assert told == [1]
+
+
+# --- schemas -------------------------------------------------------------------------------------
+
+
+async def test_a_legacy_samplers_input_is_what_its_schema_describes() -> None:
+    """IBM's model of the program's input takes what is sent, options included."""
+    from ibm_quantum_schemas.sampler.version_0_1 import ParamsModel
+
+    options = {"twirling": {"enable_gates": True}, "dynamical_decoupling": {"enable": True}}
+    program = await prepare_sampler((FLIP, None, 5), options=options)
+    assert ParamsModel.model_validate_json(program.params).options.twirling.enable_gates
+
+
+async def test_a_legacy_estimators_input_is_what_its_schema_describes() -> None:
+    """The same of an estimator, whose pubs have observables and a precision."""
+    from ibm_quantum_schemas.estimator.version_0_1 import ParamsModel
+
+    options = {"resilience_level": 2, "resilience": {"zne": {"noise_factors": [1, 3]}}}
+    program = await prepare_estimator((*PAIR, None, 0.5), options=options)
+    assert ParamsModel.model_validate_json(program.params).resilience_level == 2
+
+
+async def test_an_executors_input_is_what_its_schema_describes() -> None:
+    """The schema that the input names takes it."""
+    from ibm_quantum_schemas.executor.version_2_0 import ParamsModel
+
+    program = await prepare_sampler(FLIP, program="executor")
+    assert ParamsModel.model_validate_json(program.params).schema_version == "v2.0"

@@ -24,6 +24,7 @@ Body: TypeAlias = dict[str, Any]
 
 COUNTED = re.compile(r"circuit-\d+(-\d+)?")
 NAMES = UUID(int=0)
+OBJECTS = ("NoiseModel", "NoiseLearnerResult")  # without a comparison of their own
 
 
 def posted(emu: Emulator) -> Body:
@@ -65,8 +66,7 @@ def _read(value: Any) -> Any:
 
 def _read_object(value: dict[str, Any]) -> Any:
     if "__type__" in value:
-        found = json.loads(json.dumps(value), cls=RuntimeDecoder)
-        return _plain(found) if isinstance(found, QuantumCircuit) else found
+        return _tagged(value)
     if {"data", "shape", "dtype"} == set(value):
         return _tensor(value)
     if "samplex_json" in value:
@@ -77,6 +77,13 @@ def _read_object(value: dict[str, Any]) -> Any:
     if "circuit_b64" in value:
         return {**value, "circuit_b64": _layers(value)}
     return {key: _read(item) for key, item in value.items()}
+
+
+def _tagged(value: dict[str, Any]) -> Any:
+    if value["__type__"] in OBJECTS:
+        return value
+    found = json.loads(json.dumps(value), cls=RuntimeDecoder)
+    return _plain(found) if isinstance(found, QuantumCircuit) else found
 
 
 def _layers(value: dict[str, Any]) -> QuantumCircuit:

@@ -17,6 +17,8 @@ from side_by_side.given import (
     legacy_sampler_options,
     mapping,
     named,
+    noise_of_a_device,
+    noise_of_layers,
     one_of,
     own_precision,
     own_shots,
@@ -75,6 +77,7 @@ LEGACY = [
         },
         {"name": "private", "pubs": bell, "options": {"environment": {"private": True}}},
         {"name": "object", "pubs": bell, "options": legacy_sampler_options},
+        {"name": "noise_model", "pubs": bell, "options": noise_of_a_device},
         {"name": "wide", "pubs": wide, "aim": 8, "backend": WIDE},
     ),
     *_cases(
@@ -103,6 +106,7 @@ LEGACY = [
             },
         },
         {"name": "object", "pubs": mapping, "options": legacy_estimator_options},
+        {"name": "layer_noise_model", "pubs": mapping, "options": noise_of_layers, "runs": False},
         {"name": "wide", "pubs": wide_estimated, "backend": WIDE, "runs": False},
     ),
 ]

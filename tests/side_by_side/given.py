@@ -139,6 +139,31 @@ def legacy_estimator_options(_backend: Any) -> Any:
     return options
 
 
+def noise_of_a_device(_backend: Any) -> Any:
+    """A noise model of Aer's among the options."""
+    from qiskit_aer.noise import NoiseModel, ReadoutError
+
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[0.75, 0.25], [0.5, 0.5]]))
+    return {"simulator": {"noise_model": noise, "seed_simulator": 3}}
+
+
+def noise_of_layers(_backend: Any) -> Any:
+    """Learned noise among the options, in a mapping."""
+    from qiskit.quantum_info import PauliList
+    from qiskit_ibm_runtime.results.noise_learner import (
+        LayerError,
+        NoiseLearnerResult,
+        PauliLindbladError,
+    )
+
+    layer = ghz(2, measured=False)
+    layer.name = "layer"
+    error = PauliLindbladError(PauliList(["XX", "ZZ"]), [0.25, 0.5])
+    learned = NoiseLearnerResult([LayerError(layer, [0, 1], error)], {"backend": "ibm_manila"})
+    return {"resilience": {"pec_mitigation": True, "layer_noise_model": learned}}
+
+
 def executor_sampler_options(_backend: Any) -> Any:
     """Options of a sampler on the executor, as IBM's object."""
     from qiskit_ibm_runtime.options_models.sampler import SamplerOptions

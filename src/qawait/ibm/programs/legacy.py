@@ -22,6 +22,7 @@ from qawait.ibm.programs.fitting import fitted, found
 from qawait.ibm.programs.options import (
     as_mapping,
     check_names,
+    group,
     refused,
     unknown_option,
     what_is_set,
@@ -105,11 +106,10 @@ async def read_options(kind: Kind, options: Any) -> _Options:
 async def _read_mapping(kind: Kind, given: dict[str, Any]) -> _Options:
     environment = read_environment(given)
     level = _level(kind, given)
-    experimental = given.pop("experimental", None) or {}
+    experimental = group(given, "experimental")
+    given.pop("experimental", None)
     if given:
         given = _checked(kind, given)
-    if not isinstance(experimental, Mapping):
-        raise ConfigError(f"experimental should be a mapping, not {experimental!r:.60}")
     merged = _without_empty(_with_experimental(kind, given, dict(experimental)))
     if _objects(merged):
         await runtime_imported()
@@ -124,17 +124,14 @@ def read_environment(given: dict[str, Any]) -> Environment:
     Raises:
         ConfigError: if a name or a value in it is none that IBM knows.
     """
-    parts = given.pop("environment", None) or {}
-    if not isinstance(parts, Mapping):
-        raise ConfigError(f"environment should be a mapping, not {parts!r:.60}")
+    parts = group(given, "environment")
     for name in parts:
         if name not in _ENVIRONMENT:
             raise unknown_option("legacy program", name, _ENVIRONMENT, within="environment.")
+    image = group(given, "experimental").get("image")
+    given.pop("environment", None)
     seconds = given.pop("max_execution_time", None)
-    image = (given.get("experimental") or {}).get("image")
-    return Environment.from_options(
-        {"image": image, **parts, "max_execution_time": seconds},
-    )
+    return Environment.from_options({"image": image, **parts, "max_execution_time": seconds})
 
 
 def _level(kind: Kind, given: dict[str, Any]) -> int | None:

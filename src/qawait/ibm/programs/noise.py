@@ -6,7 +6,6 @@ as boxes with annotations of samplomatic, and is what the program `executor` bui
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +20,7 @@ from qawait.ibm.programs.legacy import read_environment
 from qawait.ibm.programs.options import (
     as_mapping,
     check_names,
+    group,
     refused,
     what_is_set,
 )
@@ -99,9 +99,8 @@ async def _circuit_options(options: Any) -> tuple[dict[str, Any], Environment]:
     given = as_mapping(_of_an_estimator(options) or what_is_set(options, "NoiseLearnerOptions"))
     environment = read_environment(given)
     await schemas_imported()
-    experimental = given.pop("experimental", None) or {}
-    if not isinstance(experimental, Mapping):
-        raise ConfigError(f"experimental should be a mapping, not {experimental!r:.60}")
+    experimental = group(given, "experimental")
+    given.pop("experimental", None)
     sent = _checked(given)
     further = {name: value for name, value in experimental.items() if name != "image"}
     if further:
@@ -114,8 +113,8 @@ def _of_an_estimator(options: Any) -> dict[str, Any] | None:
     if not (is_dataclass(options) and type(options).__name__ == "EstimatorOptions"):
         return None
     given = as_mapping(what_is_set(options, "EstimatorOptions"))
-    learned = dict(given.get("resilience", {}).get("layer_noise_learning", {}))
-    if strategy := given.get("twirling", {}).get("strategy"):
+    learned = dict(group(group(given, "resilience"), "layer_noise_learning"))
+    if strategy := group(given, "twirling").get("strategy"):
         learned["twirling_strategy"] = strategy
     shared = ("environment", "experimental", "max_execution_time", "simulator")
     return learned | {name: given[name] for name in shared if name in given}

@@ -91,6 +91,18 @@ def as_mapping(options: Any) -> dict[str, Any]:
     return copied
 
 
+def group(options: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a group of options, empty if it is not there.
+
+    Raises:
+        ConfigError: if it is no mapping.
+    """
+    found = options.get(name)
+    if not isinstance(found, Mapping | None):
+        raise ConfigError(f"{name} should be a mapping, not {found!r:.60}")
+    return found or {}
+
+
 def check_names(given: Mapping[str, Any], model: Any, what: str, *, within: str = "") -> None:
     """Make sure that options have names that a pydantic model has, at every level.
 
@@ -99,11 +111,11 @@ def check_names(given: Mapping[str, Any], model: Any, what: str, *, within: str 
     Raises:
         ConfigError: if one has not, with the nearest that there is.
     """
-    fields = model.model_fields
+    known = model.model_fields
     for name, value in given.items():
-        if name not in fields:
-            raise unknown_option(what, name, fields, within=within)
-        inner = _inner_model(fields[name].annotation)
+        if name not in known:
+            raise unknown_option(what, name, known, within=within)
+        inner = _inner_model(known[name].annotation)
         if inner is not None and isinstance(value, Mapping):
             check_names(value, inner, what, within=f"{within}{name}.")
 
