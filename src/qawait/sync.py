@@ -20,6 +20,7 @@ from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
 from qawait.portal import Portal, check_not_on_loop
 from qawait.runner import Estimator as AsyncEstimator
+from qawait.runner import NoiseLearner as AsyncNoiseLearner
 from qawait.runner import Runner as AsyncRunner
 from qawait.runner import Sampler as AsyncSampler
 
@@ -198,6 +199,13 @@ class Estimator(_Face):
     run = _Blocking(AsyncEstimator.run)
 
 
+class NoiseLearner(_Face):
+    """Learns the noise of layers on one backend; the blocking face of `qawait.NoiseLearner`."""
+
+    submit = _Submitting(AsyncNoiseLearner.submit)
+    run = _Blocking(AsyncNoiseLearner.run)
+
+
 class _Runner(_Face):
     """What client and scopes share."""
 
@@ -208,6 +216,7 @@ class _Runner(_Face):
     submit_program = _Submitting(AsyncRunner.submit_program)
     sampler = _Making(AsyncRunner.sampler, Sampler)
     estimator = _Making(AsyncRunner.estimator, Estimator)
+    noise_learner = _Making(AsyncRunner.noise_learner, NoiseLearner)
 
 
 class Scope(_Runner):
