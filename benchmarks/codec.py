@@ -1,6 +1,10 @@
 """What encoding and decoding cost, beside IBM's own encoder and decoder, in one run.
 
-Run it with `python benchmarks/codec.py` (about two minutes). Time and longest
+Run it with `python benchmarks/codec.py` (about three minutes), or name the cases
+that are wanted by the beginning of their names. The fetches are from a server in
+a process of its own on the loopback, by `requests` as in IBM's client, and by the
+connections of qawait; their memory includes the download. "The limit" is base64
+and zlib alone, which nobody who reads this form can do without. Time and longest
 stall (for which an event loop that wants to run every millisecond could not) are
 those of the best of some rounds, as other programs share the machine; all sides
 take turns in one process. The peak of the memory, above that at the start and
@@ -12,20 +16,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
+import contextlib
 import ctypes
 import functools
 import gc
 import json
+import re
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from qawait.ibm.body import Sink
+    from qawait.ibm.wire import Reply, Request
 
 ROUNDS = 7
 SHOTS = 1_000_000
@@ -116,6 +128,9 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "estimator, 1,000 pubs x 10": lambda: estimator_body(1000, 10),
     "estimator, 1 pub x 1 M": lambda: estimator_body(1, 1_000_000),
     "executor, 1 M shots x 100 bits": executor_body,
+    "fetch of sampler, 1 M shots x 100 bits": lambda: sampler_body(1, SHOTS),
+    "fetch of estimator, 1,000 pubs x 10": lambda: estimator_body(1000, 10),
+    "fetch of executor, 1 M shots x 100 bits": executor_body,
 }
 PUBS: dict[str, Callable[[], list[Any]]] = {
     "1 circuit, 127 qubits x 100 layers": lambda: circuits(1, 100),
@@ -144,55 +159,157 @@ async def their_decoder_in_thread(path: Path, body: bytes) -> None:
     await asyncio.to_thread(json.loads, body, cls=RuntimeDecoder)
 
 
-async def our_decoder(path: Path, body: bytes) -> None:
-    """Decode a body that has come whole."""
-    from qawait.ibm.codec.decode import decode
-
-    del path
-    await decode(body)
-
-
 async def our_stream(path: Path, body: bytes) -> None:
     """Decode a body as it comes in, 64 KiB at a time."""
-    from qawait.ibm.codec.decode import finish
+    from qawait.ibm.codec.decode import feed, finish
     from qawait.ibm.codec.stream import StreamDecoder
 
     del body
     decoder = StreamDecoder()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
-            work_left = decoder.feed(chunk)
-            await asyncio.sleep(0)
-            while work_left:
-                work_left = decoder.feed(b"")
-                await asyncio.sleep(0)
+            await feed(decoder, chunk)
     await finish(decoder)
+
+
+async def the_limit(path: Path, body: bytes) -> None:
+    """Undo base64 and zlib of every array, all at once."""
+    del path
+    for text in _TEXT.findall(body):
+        zlib.decompress(binascii.a2b_base64(text))
+
+
+_TEXT = re.compile(rb'"(eJ[A-Za-z0-9+/=]{40,})"')
 
 
 async def their_executor(path: Path, body: bytes) -> None:
     """Read bits with IBM's models."""
+    del path
+    _their_bits(body)
+
+
+def _their_bits(body: bytes) -> None:
     from qiskit.primitives import BitArray
     from qiskit_ibm_runtime.decoders.executor.decoder import ExecutorResultDecoder
 
-    del path
     result = cast("Any", ExecutorResultDecoder.decode(cast("Any", body)))
     BitArray.from_bool_array(result[0]["meas"], order="little")
 
 
 async def our_executor(path: Path, body: bytes) -> None:
-    """Read bits, in a thread."""
-    del path
-    await asyncio.to_thread(_our_bits, body)
+    """Read bits as they come in, 64 KiB at a time."""
+    from qawait.ibm.codec.decode import feed, finish
+    from qawait.ibm.codec.executor import ExecutorDecoder
+
+    del body
+    decoder = ExecutorDecoder()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            await feed(decoder, chunk)
+    _our_bits(await finish(decoder))
 
 
-def _our_bits(body: bytes) -> None:
+def _our_bits(result: Any) -> None:
     from qiskit.primitives import BitArray
 
-    from qawait.ibm.codec.inflate import Budget
-    from qawait.ibm.codec.tensor import decode_bits
+    bits = result.items[0].results["meas"]
+    BitArray(bits.array, bits.num_bits)
 
-    result = json.loads(body)
-    BitArray(*decode_bits(result["data"][0]["results"]["meas"], Budget(len(body))))
+
+# --- from a server -----------------------------------------------------------------------------
+
+
+async def their_fetch(path: Path, body: bytes) -> None:
+    """Download and decode as IBM's client does, on the loop."""
+    from qiskit_ibm_runtime import RuntimeDecoder
+
+    del body
+    json.loads(_downloaded(path), cls=RuntimeDecoder)
+
+
+def _downloaded(path: Path) -> str:
+    import requests
+
+    return requests.get(origin(path), timeout=60).text
+
+
+async def our_fetch(path: Path, body: bytes) -> None:
+    """Download and decode at once."""
+    del body
+    await _our_result(path, None)
+
+
+async def their_executor_fetch(path: Path, body: bytes) -> None:
+    """Download and read bits as IBM's client does, on the loop."""
+    del body
+    _their_bits(_downloaded(path).encode())
+
+
+async def our_executor_fetch(path: Path, body: bytes) -> None:
+    """Download and read bits at once."""
+    del body
+    _our_bits(await _our_result(path, "executor"))
+
+
+async def _our_result(path: Path, program: str | None) -> Any:
+    from qawait.ibm.results import Results
+    from qawait.ibm.transport import Transport
+
+    transport = Transport(origin(path))
+
+    async def ask(request: Request, *, sink: Callable[[], Sink]) -> Reply:
+        return await transport.send(request, {}, sink=sink)
+
+    fetched = await Results(ask, hide=lambda: ()).fetch("job", program, private=False)
+    await transport.aclose()
+    assert fetched is not None
+    return fetched.value
+
+
+def serve(path: Path) -> None:
+    """Answer every request with a file, for as long as standard input is open."""
+    body = path.read_bytes()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(answer % len(body))
+                self.wfile.write(body)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        _port_file(path).write_text(str(server.server_address[1]))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print("serving", flush=True)
+        sys.stdin.read()
+        server.shutdown()
+
+
+def origin(path: Path) -> str:
+    """Return where a file is served."""
+    return f"http://127.0.0.1:{_port_file(path).read_text()}"
+
+
+def _port_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.port")
+
+
+@contextlib.contextmanager
+def served(path: Path) -> Iterator[None]:
+    """Serve a file from another process."""
+    command = [sys.executable, "-P", __file__, "serve", str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdout.readline()
+        try:
+            yield
+        finally:
+            server.stdin.close()
+            server.wait()
 
 
 async def their_encoder(pubs: list[Any]) -> None:
@@ -217,12 +334,21 @@ async def our_encoder(pubs: list[Any]) -> None:
 DECODERS: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
     "RuntimeDecoder": their_decoder,
     "RuntimeDecoder in a thread": their_decoder_in_thread,
-    "qawait, body whole": our_decoder,
-    "qawait, body in chunks": our_stream,
+    "qawait": our_stream,
+    "the limit": the_limit,
 }
 EXECUTORS: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
     "IBM's models": their_executor,
     "qawait": our_executor,
+    "the limit": the_limit,
+}
+FETCHES: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
+    "requests and RuntimeDecoder": their_fetch,
+    "qawait": our_fetch,
+}
+EXECUTOR_FETCHES: dict[str, Callable[[Path, bytes], Awaitable[None]]] = {
+    "requests and IBM's models": their_executor_fetch,
+    "qawait": our_executor_fetch,
 }
 ENCODERS: dict[str, Callable[[list[Any]], Awaitable[None]]] = {
     "RuntimeEncoder": their_encoder,
@@ -233,9 +359,13 @@ ENCODERS: dict[str, Callable[[list[Any]], Awaitable[None]]] = {
 
 def sides(case: str) -> list[str]:
     """Return who takes part in a case."""
-    if case in PUBS:
-        return list(ENCODERS)
-    return list(EXECUTORS if case.startswith("executor") else DECODERS)
+    return list(ENCODERS if case in PUBS else _readers(case))
+
+
+def _readers(case: str) -> dict[str, Callable[[Path, bytes], Awaitable[None]]]:
+    if case.startswith("fetch"):
+        return EXECUTOR_FETCHES if "executor" in case else FETCHES
+    return EXECUTORS if case.startswith("executor") else DECODERS
 
 
 # --- measuring, in a process of its own --------------------------------------------------------
@@ -264,10 +394,13 @@ def peak(case: str, path: Path, side: str) -> None:
 
 def _warm(folder: Path) -> None:
     """Leave everything imported and run once."""
+    import qiskit_ibm_runtime.decoders.executor.decoder
     import qiskit_ibm_runtime.execution_span  # noqa: F401 - so that no import is measured
 
     import qawait.ibm.codec.decode
-    import qawait.ibm.codec.encode  # noqa: F401 - so that no import is measured
+    import qawait.ibm.codec.encode
+    import qawait.ibm.results
+    import qawait.ibm.transport  # noqa: F401 - so that no import is measured
 
     asyncio.run(warm_up(folder))
 
@@ -286,7 +419,7 @@ async def warm_up(folder: Path) -> None:
 def _work(case: str, side: str, path: Path) -> Callable[[], Awaitable[None]]:
     if case in PUBS:
         return functools.partial(ENCODERS[side], _pubs(PUBS[case]()))
-    return functools.partial((DECODERS | EXECUTORS)[side], path, path.read_bytes())
+    return functools.partial(_readers(case)[side], path, path.read_bytes())
 
 
 def _pubs(some: list[Any]) -> list[Any]:
@@ -357,11 +490,12 @@ def measured(case: str, path: Path) -> dict[str, Sample]:
     """Return what each side of a case takes."""
     if case in BODIES:
         path.write_bytes(BODIES[case]())
-    taken = child("times", case, str(path))
-    return {
-        side: Sample(of_side[0], of_side[1], child("peak", case, str(path), side))
-        for side, of_side in zip(sides(case), taken, strict=True)
-    }
+    with served(path) if case.startswith("fetch") else contextlib.nullcontext():
+        taken = child("times", case, str(path))
+        return {
+            side: Sample(of_side[0], of_side[1], child("peak", case, str(path), side))
+            for side, of_side in zip(sides(case), taken, strict=True)
+        }
 
 
 def show(case: str, side: str, sample: Sample, peer: Sample) -> None:
@@ -371,11 +505,12 @@ def show(case: str, side: str, sample: Sample, peer: Sample) -> None:
     print(f"| {case} | {side} | {values} | {ratios} |", flush=True)
 
 
-def main() -> None:
-    """Print the table."""
+def main(beginnings: list[str]) -> None:
+    """Print the table, or those of its cases that begin so."""
     print("| | | time | longest stall | peak | to the first |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for number, case in enumerate([*BODIES, *PUBS]):
+        wanted = [case for case in [*BODIES, *PUBS] if case.startswith(tuple(beginnings))]
+        for number, case in enumerate(wanted):
             samples = measured(case, Path(folder) / str(number))
             for side, sample in samples.items():
                 show(case, side, sample, next(iter(samples.values())))
@@ -389,7 +524,9 @@ if __name__ == "__main__":
             times(case_, Path(path_))
         case ["peak", case_, path_, side_]:
             peak(case_, Path(path_), side_)
+        case ["serve", path_]:
+            serve(Path(path_))
         case ["dump_rate"]:
             dump_rate()
         case _:
-            main()
+            main(sys.argv[1:] or [""])

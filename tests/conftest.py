@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import trio.testing
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qawait.emulator import Emulator
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REAL_LOOPS = ["asyncio", "uvloop", "trio"]
 if sys.version_info >= (3, 12):

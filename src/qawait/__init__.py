@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qawait.errors import (
     AuthError,
+    BackendPausedWarning,
     ConfigError,
     DeadlineExceededError,
     GuardianError,
@@ -24,28 +25,42 @@ from qawait.errors import (
     UnknownOutcomeError,
     UnknownStatusError,
 )
-from qawait.types import CancelOutcome, JobStatus, Snapshot, Stage, Update
+from qawait.types import (
+    CancelOutcome,
+    JobStatus,
+    ResultCache,
+    SessionDetails,
+    SessionStatus,
+    Snapshot,
+    Stage,
+    Update,
+)
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     from qawait.client import Client
+    from qawait.ibm.accounts import delete_account, save_account, saved_accounts
     from qawait.ibm.backend import Backend
     from qawait.ibm.heavy import preload
+    from qawait.ibm.instances import Instance
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
     from qawait.runner import Estimator, NoiseLearner, Sampler
     from qawait.scope import Scope
+    from qawait.session import Session
 
 __all__ = [
     "AuthError",
     "Backend",
+    "BackendPausedWarning",
     "CancelOutcome",
     "Client",
     "ConfigError",
     "DeadlineExceededError",
     "Estimator",
     "GuardianError",
+    "Instance",
     "Job",
     "JobCancelledError",
     "JobFailedError",
@@ -57,8 +72,12 @@ __all__ = [
     "ProtocolError",
     "QawaitError",
     "RejectedError",
+    "ResultCache",
     "Sampler",
     "Scope",
+    "Session",
+    "SessionDetails",
+    "SessionStatus",
     "Snapshot",
     "Stage",
     "ThrottledError",
@@ -67,22 +86,30 @@ __all__ = [
     "Update",
     "__version__",
     "connect",
+    "delete_account",
     "local",
     "preload",
+    "save_account",
+    "saved_accounts",
 ]
 
 _LATER = {
     "Backend": "qawait.ibm.backend",
     "Client": "qawait.client",
     "Estimator": "qawait.runner",
+    "Instance": "qawait.ibm.instances",
     "Job": "qawait.jobs.job",
     "NoiseLearner": "qawait.runner",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",
+    "Session": "qawait.session",
     "connect": "qawait.opening",
+    "delete_account": "qawait.ibm.accounts",
     "local": "qawait.opening",
     "preload": "qawait.ibm.heavy",
+    "save_account": "qawait.ibm.accounts",
+    "saved_accounts": "qawait.ibm.accounts",
 }
 """Names whose modules bring anyio and httpx along: imported when first used."""
 

@@ -13,28 +13,31 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from qawait import limits
+from qawait.browsing import Browser
 from qawait.errors import ConfigError, GuardianError, NotSentError
 from qawait.guard import recovery
 from qawait.guard.assembly import journal_path
 from qawait.guard.watchdog import Watchdog
-from qawait.ibm.backends import Backends
 from qawait.ibm.listing import JobListing
 from qawait.ibm.wire.jobs import JobFilter
 from qawait.jobs import caller, completed
 from qawait.jobs.calls import Calls
 from qawait.jobs.completed import AsCompleted
 from qawait.jobs.driver import Driver
+from qawait.jobs.fetching import KeptResults
 from qawait.jobs.host import TaskHost
 from qawait.jobs.job import Job, ResultT, checked_timeout
 from qawait.jobs.lifecycle import Event, JobState
 from qawait.jobs.poller import Poller
 from qawait.jobs.schedule import PollSchedule
+from qawait.jobs.session import NoSessionKeeper
 from qawait.jobs.shared import Shared
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import is_urgent, outlast
 from qawait.runner import JobOptions, Runner, check_policy
 from qawait.scope import Scope
-from qawait.types import Stage, SubmitRequest, Update
+from qawait.sessions import SessionMaker
+from qawait.types import ResultCache, Stage, SubmitRequest, Update
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -46,7 +49,9 @@ if TYPE_CHECKING:
     from qawait.guard.recovery import LeftBehind, Policy
     from qawait.ibm.backend import Backend
     from qawait.ibm.service import IBMService
+    from qawait.jobs.session import SessionKeeper
     from qawait.runner import Prepare
+    from qawait.session import Launcher
     from qawait.types import JobStatus, OnCancel, Snapshot
 
 
@@ -64,11 +69,12 @@ class ClientOptions:
     is_mine: Callable[[Row], bool]
     on_cancel: OnCancel = "cancel"
     schedule: PollSchedule = field(default_factory=PollSchedule)
+    results: ResultCache = field(default_factory=ResultCache)
     clean_up: Callable[[], Awaitable[object]] | None = None
     until_gone: Callable[[], Awaitable[object]] | None = None
 
 
-class Client(Runner):
+class Client(Runner, Browser, SessionMaker):
     """A connection to one instance of the service; owns every job submitted through it.
 
     Opened by `connect` or `local`. Leaving it, by `async with` or `aclose`,
@@ -76,17 +82,18 @@ class Client(Runner):
     """
 
     def __init__(self, service: IBMService, options: ClientOptions) -> None:
-        self._service = service
+        draw = random.Random().random  # noqa: S311 - jitter is no secret
+        Browser.__init__(self, service, Calls(draw))
+        SessionMaker.__init__(self)
         self._options = options
         self._tag = _new_tag("qawait-client-")  # on all of its jobs, to ask for them together
-        draw = random.Random().random  # noqa: S311 - jitter is no secret
-        self._calls = Calls(draw)
         self._host = TaskHost(clean_up=self._close_all, when_cut=self._entrust)
+        self._host.when_stopped(self._wake_sessions)
         self._poller = Poller(service, options.schedule, draw, tag=self._tag)
-        self._shared = Shared(service, self._host, self._poller, self._calls)
+        results = KeptResults(options.results.memory_bytes)
+        self._shared = Shared(service, self._host, self._poller, self._calls, results=results)
         self._watchdog = Watchdog(drivers=lambda: self._owned, poller=self._poller)
         self._protection: Protection | None = None
-        self._backends = Backends(service, self._calls)
         self._owned: set[Driver] = set()
         self._disown = self._owned.discard  # one for all jobs
         self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
@@ -251,6 +258,10 @@ class Client(Runner):
             raise ConfigError(f'policy must be "cancel", "attach" or "list", not {policy!r}')
 
         async def settle(row: Row) -> LeftBehind:
+            if row.is_session:
+                return await recovery.settle_session(
+                    row, policy, service=self._service, calls=self._calls
+                )
             return await recovery.settle(
                 row, policy, service=self._service, calls=self._calls, take=self._take
             )
@@ -259,41 +270,6 @@ class Client(Runner):
 
     def _take(self, snapshot: Snapshot, row: Row) -> None:
         self._attached(snapshot, "detach" if row.on_cancel == "detach" else "cancel")
-
-    # --- backends --------------------------------------------------------------------------------
-
-    async def backend(self, name: str) -> Backend:
-        """Return a backend with its target and properties.
-
-        Raises:
-            ConfigError: the instance has no backend of this name.
-        """
-        self._check_usable()
-        return await self._backends.get(name)
-
-    async def backends(
-        self,
-        *,
-        min_num_qubits: int | None = None,
-        operational: bool | None = None,
-        simulator: bool | None = None,
-    ) -> list[Backend]:
-        """Return the instance's backends that meet every condition given, as they are now."""
-        self._check_usable()
-        return await self._backends.all(
-            min_num_qubits=min_num_qubits, operational=operational, simulator=simulator
-        )
-
-    async def least_busy(
-        self, *, min_num_qubits: int | None = None, simulator: bool | None = None
-    ) -> Backend:
-        """Return the backend with the shortest queue of those that take jobs now.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        self._check_usable()
-        return await self._backends.least_busy(min_num_qubits=min_num_qubits, simulator=simulator)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -307,7 +283,11 @@ class Client(Runner):
         self._is_closing = True
         absorbed = None
         if not (is_urgent(error) and self._entrust()):
-            absorbed = await caller.leave(self._owned, None if is_urgent(error) else error)
+            patient = None if is_urgent(error) else error
+            self._end_sessions()
+            absorbed = await caller.leave(self._owned, patient)
+            later = await self._settle_sessions(patient)
+            absorbed = absorbed or later
         self._note_what_goes_on()
         later = await outlast(
             self._host.stop, lambda: self._host.is_stopped, seconds=limits.LEAVE_SECONDS
@@ -357,11 +337,12 @@ class Client(Runner):
     async def launch(
         self,
         prepare: Prepare,
-        backend: Backend | str,
+        backend: Backend | str | None,
         options: JobOptions,
         *,
         delivers: bool,
         own: Callable[[Driver], object] | None = None,
+        session_id: str | None = None,
     ) -> Driver:
         """Prepare and submit one job; return its driver once there is an id."""
         self._check_usable()
@@ -372,10 +353,10 @@ class Client(Runner):
             progress.tell(Stage.AUTHENTICATING)
             await self._calls.retrying(self._service.tokens.token)
             progress.tell(Stage.FETCHING_BACKEND)
-            return await self._backends.get(backend)
+            return await self._backends.ready(backend)
 
         program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
-        described = await target() if not progress.stages else await self._backends.get(backend)
+        described = await (target() if not progress.stages else self._backends.ready(backend))
         if options.dry_run:
             described = await self._backends.mock_of(described)
         options = options.within(program.environment)
@@ -387,8 +368,10 @@ class Client(Runner):
             tags=(*options.tags, self._tag),
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
+            session_id=session_id,
             log_level=program.environment.log_level,
             image=program.environment.image,
+            calibration_id=described.calibration_id,
         )
         self._check_usable()
         driver = Driver(
@@ -420,6 +403,14 @@ class Client(Runner):
         if guardian is not None:
             self._watchdog.guardian = guardian
             self._host.start_soon(lambda: _started(guardian))
+
+    def _session_keeper(self) -> SessionKeeper:
+        self._protect()
+        return NoSessionKeeper() if self._protection is None else self._protection.guard
+
+    @property
+    def _launcher(self) -> tuple[Launcher, OnCancel]:
+        return self, self._options.on_cancel
 
     def _own(self, driver: Driver) -> None:
         self._owned.add(driver)

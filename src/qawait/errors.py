@@ -15,12 +15,16 @@
     ├── UnknownStatusError        the service names a status nobody documented
     └── GuardianError             the process that outlives this one cannot start
 
+`BackendPausedWarning` is a warning, and no error unless the user makes it one.
+
 An error about a job carries its id in `job_id`; one about a submit whose id is
 not known carries the submit's tag in `tag`. A transport error while polling or
 fetching is never a job failure.
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 
 class QawaitError(Exception):
@@ -37,9 +41,28 @@ class QawaitError(Exception):
         known = ", ".join(f"{name} {value}" for name, value in named if value)
         return f"{self.message} [{known}]" if known else self.message
 
+    def again(self) -> Self:
+        """Return a copy to raise where this error is told once more.
+
+        One object that several callers raise would gather the traceback and the
+        notes of them all. The copy begins with this one's traceback, cause,
+        notes and attributes, and what happens to it leaves this one alone.
+        """
+        twin = type(self).__new__(type(self), *self.args)
+        vars(twin).update(vars(self))
+        if hasattr(self, "__notes__"):
+            twin.__notes__ = [*self.__notes__]
+        twin.__cause__, twin.__context__ = self.__cause__, self.__context__
+        twin.__suppress_context__ = self.__suppress_context__
+        return twin.with_traceback(self.__traceback__)
+
 
 class ConfigError(QawaitError, ValueError):
     """The call, the account or the environment is wrong, and nothing was sent."""
+
+
+class BackendPausedWarning(UserWarning):
+    """The backend does not run jobs now: what is sent to it waits until it goes on."""
 
 
 class NotSentError(QawaitError):

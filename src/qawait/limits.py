@@ -90,6 +90,10 @@ POLLS_IN_FLIGHT: Final = 8
 
 BACKEND_SECONDS: Final = 3600.0
 """How long a backend's description is used before it is asked for again."""
+BACKEND_STATUS_SECONDS: Final = 60.0
+"""How long its status and queue length are; a job sent after a pause began only waits."""
+BACKENDS_IN_FLIGHT: Final = 4
+"""Backends that are described at a time: each takes 0.7 MB."""
 
 # --- retrying ----------------------------------------------------------------------------------
 
@@ -129,6 +133,8 @@ CUT_SECONDS: Final = 0.05
 """How long it may take when the loop itself is being ended, as by a second Ctrl-C."""
 CANCEL_SENDS: Final = 10
 """Cancel requests for one job, each after a query that still showed it live."""
+SESSION_ENDS: Final = 10
+"""Requests to end one session, each after one that certainly had no effect."""
 UNKNOWN_STATUS_SECONDS: Final = 60.0
 """How long an undocumented status is watched before the wait ends with an error."""
 EMPTY_RESULT_SECONDS: Final = 10.0
@@ -211,6 +217,10 @@ STREAM_TEXT_BYTES: Final = 4 * 2**10
 """Arrays with less text are decoded at the end, all together; 400 shots of 50 bits take it."""
 INLINE_DUMP_INSTRUCTIONS: Final = 2_000
 """Circuits up to this size are encoded on the event loop (3 ms), whose lock a thread would hold."""
+RESULT_CACHE_BYTES: Final = 256 * 2**20
+"""Decoded results that a client keeps in memory though nobody holds them: 20 of 1 M x 100 bits."""
+SPOOL_PAGE_BYTES: Final = 2**20
+"""How much of a result is written to disk at once (0.3 ms, in a thread)."""
 EXPANSION_FREE_BYTES: Final = 256 * 2**20
 """What a result may decompress to however small it is: 10 million shots without noise."""
 EXPANSION_RATIO: Final = 200

@@ -121,17 +121,25 @@ def check_policy(policy: object) -> None:
 
 
 class Runner(ABC):
-    """Something that jobs can be sent from."""
+    """Something that jobs can be sent from.
+
+    `backend` must be given, except in a session or batch, which is on one.
+    """
 
     @abstractmethod
     async def launch(
-        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
+        self,
+        prepare: Prepare,
+        backend: Backend | str | None,
+        options: JobOptions,
+        *,
+        delivers: bool,
     ) -> Driver:
         """Prepare and submit one job; return its driver once there is an id."""
 
     def sampler(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         shots: int | None = None,
         options: Any = None,
@@ -152,7 +160,7 @@ class Runner(ABC):
 
     def estimator(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         precision: float | None = None,
         options: Any = None,
@@ -168,7 +176,7 @@ class Runner(ABC):
 
     def noise_learner(
         self,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         *,
         options: Any = None,
         optimization_level: int | None = 1,
@@ -184,7 +192,7 @@ class Runner(ABC):
         self,
         pubs: Any,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         shots: int | None = None,
         options: Any = None,
         program: Choice | None = None,
@@ -208,7 +216,7 @@ class Runner(ABC):
         self,
         pubs: Any,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         shots: int | None = None,
         options: Any = None,
         program: Choice | None = None,
@@ -230,7 +238,7 @@ class Runner(ABC):
         program_id: str,
         params: Any,
         *,
-        backend: Backend | str,
+        backend: Backend | str | None = None,
         options: Any = None,
         **job: Unpack[JobKeywords],
     ) -> Job[Any]:
@@ -264,7 +272,7 @@ class _Way:
 class _Primitive:
     """What sampler and estimator share: one way to the service, two verbs."""
 
-    def __init__(self, runner: Runner, backend: Backend | str, way: _Way) -> None:
+    def __init__(self, runner: Runner, backend: Backend | str | None, way: _Way) -> None:
         self._runner = runner
         self._backend = backend
         self._way = way
@@ -297,7 +305,7 @@ class Sampler(_Primitive):
     """Samples circuits on one backend."""
 
     def __init__(
-        self, runner: Runner, backend: Backend | str, shots: int | None, way: _Way
+        self, runner: Runner, backend: Backend | str | None, shots: int | None, way: _Way
     ) -> None:
         super().__init__(runner, backend, way)
         self._shots = shots
@@ -327,7 +335,11 @@ class Estimator(_Primitive):
     """Estimates expectation values on one backend."""
 
     def __init__(
-        self, runner: Runner, backend: Backend | str, precision: float | None, way: _Way
+        self,
+        runner: Runner,
+        backend: Backend | str | None,
+        precision: float | None,
+        way: _Way,
     ) -> None:
         super().__init__(runner, backend, way)
         self._precision = precision

@@ -23,7 +23,7 @@ class Launcher(Protocol):
     async def launch(
         self,
         prepare: Prepare,
-        backend: Backend | str,
+        backend: Backend | str | None,
         options: JobOptions,
         *,
         delivers: bool,
@@ -42,7 +42,12 @@ class Scope(Runner, OwnedJobs):
         self._on_cancel = on_cancel
 
     async def launch(
-        self, prepare: Prepare, backend: Backend | str, options: JobOptions, *, delivers: bool
+        self,
+        prepare: Prepare,
+        backend: Backend | str | None,
+        options: JobOptions,
+        *,
+        delivers: bool,
     ) -> Driver:
         """Submit through the client, and own the job."""
         options = replace(options, on_cancel=options.on_cancel or self._on_cancel)

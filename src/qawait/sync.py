@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, S
 
 from qawait import opening
 from qawait import scope as scopes
+from qawait import session as sessions
 from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
 from qawait.portal import Portal, check_not_on_loop
@@ -49,6 +50,18 @@ class _Face:
     def __repr__(self) -> str:
         return repr(self._inner)
 
+    def _run(self, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        """Return what a coroutine method of the inner one returns."""
+        return self._portal.run(method, self._inner, *args, **kwargs)
+
+    def _do(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Return what a plain method of the inner one returns, called on the loop."""
+        return self._portal.do(method, self._inner, *args, **kwargs)
+
+    def _beside(self, face: type[FaceT], inner: Any) -> FaceT:
+        """Return another face on the same loop."""
+        return face(self._portal, inner)
+
     def _iterate(self, iterator: AsyncIterator[T]) -> Iterator[T]:
         async def advance() -> Any:
             return await anext(iterator, _END)
@@ -57,64 +70,54 @@ class _Face:
             yield value
 
 
-class _Blocking(Generic[P, T]):
-    """A coroutine method, as one that blocks until it has returned."""
+class _Method(Generic[P, T]):
+    """A method of the asynchronous client, as one that blocks; `call` says what it returns."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[T]]) -> None:
+    def __init__(self, method: Callable[Concatenate[Any, P], Any], call: Callable[..., T]) -> None:
         self._method = method
+        self._call = call
         self.__doc__ = method.__doc__
 
     def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, T]:
-        method = self._method
         if face is None:
             return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+        call = self._call
 
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            return face._portal.run(method, face._inner, *args, **kwargs)  # noqa: SLF001 - its own face
+        @wraps(self._method)
+        def bound(*args: P.args, **kwargs: P.kwargs) -> T:
+            return call(face, *args, **kwargs)
 
-        return call
-
-
-class _Submitting(Generic[P, ResultT]):
-    """A coroutine method that returns a job, as one that blocks until there is one."""
-
-    def __init__(self, method: Callable[Concatenate[Any, P], Awaitable[AsyncJob[ResultT]]]) -> None:
-        self._method = method
-        self.__doc__ = method.__doc__
-
-    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, Job[ResultT]]:
-        method = self._method
-        if face is None:
-            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
-
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Job[ResultT]:
-            portal = face._portal  # noqa: SLF001 - its own face
-            return Job(portal, portal.run(method, face._inner, *args, **kwargs))  # noqa: SLF001
-
-        return call
+        return bound
 
 
-class _Making(Generic[P, FaceT]):
-    """A plain method, called on the loop, whose value is given as a face."""
+def _blocking(method: Callable[Concatenate[Any, P], Awaitable[T]]) -> _Method[P, T]:
+    """Return a coroutine method, as one that blocks until it has returned."""
 
-    def __init__(self, method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> None:
-        self._method = method
-        self._face = face
-        self.__doc__ = method.__doc__
+    def call(face: _Face, *args: Any, **kwargs: Any) -> T:
+        return face._run(method, *args, **kwargs)  # noqa: SLF001 - its face
 
-    def __get__(self, face: _Face, _: type[_Face] | None = None) -> Callable[P, FaceT]:
-        method, made = self._method, self._face
-        if face is None:
-            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+    return _Method(method, call)
 
-        @wraps(method)
-        def call(*args: P.args, **kwargs: P.kwargs) -> FaceT:
-            portal = face._portal  # noqa: SLF001 - its own face
-            return made(portal, portal.do(method, face._inner, *args, **kwargs))  # noqa: SLF001
 
-        return call
+def _submitting(
+    method: Callable[Concatenate[Any, P], Awaitable[AsyncJob[ResultT]]],
+) -> _Method[P, Job[ResultT]]:
+    """Return a coroutine method that returns a job, as one that blocks until there is one."""
+
+    def call(face: _Face, *args: Any, **kwargs: Any) -> Job[ResultT]:
+        return face._beside(Job, face._run(method, *args, **kwargs))  # noqa: SLF001 - its face
+
+    return _Method(method, call)
+
+
+def _making(method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> _Method[P, FaceT]:
+    """Return a plain method, called on the loop, whose value is given as a face."""
+    made = face
+
+    def call(face: _Face, *args: Any, **kwargs: Any) -> FaceT:
+        return face._beside(made, face._do(method, *args, **kwargs))  # noqa: SLF001 - its face
+
+    return _Method(method, call)
 
 
 class Job(_Face, Generic[ResultT]):
@@ -122,8 +125,8 @@ class Job(_Face, Generic[ResultT]):
 
     _inner: AsyncJob[ResultT]
 
-    poll = _Blocking(AsyncJob.poll)
-    wait = _Blocking(AsyncJob.wait)
+    poll = _blocking(AsyncJob.poll)
+    wait = _blocking(AsyncJob.wait)
 
     @property
     def id(self) -> str:
@@ -188,22 +191,22 @@ class Job(_Face, Generic[ResultT]):
 class Sampler(_Face):
     """Samples circuits on one backend; the blocking face of `qawait.Sampler`."""
 
-    submit = _Submitting(AsyncSampler.submit)
-    run = _Blocking(AsyncSampler.run)
+    submit = _submitting(AsyncSampler.submit)
+    run = _blocking(AsyncSampler.run)
 
 
 class Estimator(_Face):
     """Estimates expectation values on one backend; the blocking face of `qawait.Estimator`."""
 
-    submit = _Submitting(AsyncEstimator.submit)
-    run = _Blocking(AsyncEstimator.run)
+    submit = _submitting(AsyncEstimator.submit)
+    run = _blocking(AsyncEstimator.run)
 
 
 class NoiseLearner(_Face):
     """Learns the noise of layers on one backend; the blocking face of `qawait.NoiseLearner`."""
 
-    submit = _Submitting(AsyncNoiseLearner.submit)
-    run = _Blocking(AsyncNoiseLearner.run)
+    submit = _submitting(AsyncNoiseLearner.submit)
+    run = _blocking(AsyncNoiseLearner.run)
 
 
 class _Runner(_Face):
@@ -211,12 +214,12 @@ class _Runner(_Face):
 
     _inner: AsyncRunner
 
-    submit = _Submitting(AsyncRunner.submit)
-    run = _Blocking(AsyncRunner.run)
-    submit_program = _Submitting(AsyncRunner.submit_program)
-    sampler = _Making(AsyncRunner.sampler, Sampler)
-    estimator = _Making(AsyncRunner.estimator, Estimator)
-    noise_learner = _Making(AsyncRunner.noise_learner, NoiseLearner)
+    submit = _submitting(AsyncRunner.submit)
+    run = _blocking(AsyncRunner.run)
+    submit_program = _submitting(AsyncRunner.submit_program)
+    sampler = _making(AsyncRunner.sampler, Sampler)
+    estimator = _making(AsyncRunner.estimator, Estimator)
+    noise_learner = _making(AsyncRunner.noise_learner, NoiseLearner)
 
 
 class Scope(_Runner):
@@ -237,17 +240,48 @@ class Scope(_Runner):
         self._portal.run(self._inner.__aexit__, kind, error, traceback)
 
 
+class Session(_Runner):
+    """A session or batch, opened by `with`; the blocking face of `qawait.Session`."""
+
+    _inner: sessions.Session
+
+    details = _blocking(sessions.Session.details)
+    status = _blocking(sessions.Session.status)
+    close = _blocking(sessions.Session.close)
+    cancel = _blocking(sessions.Session.cancel)
+
+    @property
+    def id(self) -> str:
+        """The service's id of the session."""
+        return self._inner.id
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._portal.run(self._inner.__aexit__, kind, error, traceback)
+
+
 class Client(_Runner):
     """A connection to one instance of the service; the blocking face of `qawait.Client`."""
 
     _inner: AsyncClient
 
-    attach = job = _Submitting(AsyncClient.attach)
-    backend = _Blocking(AsyncClient.backend)
-    backends = _Blocking(AsyncClient.backends)
-    least_busy = _Blocking(AsyncClient.least_busy)
-    recover = _Blocking(AsyncClient.recover)
-    scope = _Making(AsyncClient.scope, Scope)
+    attach = job = _submitting(AsyncClient.attach)
+    backend = _blocking(AsyncClient.backend)
+    backends = _blocking(AsyncClient.backends)
+    least_busy = _blocking(AsyncClient.least_busy)
+    instances = _blocking(AsyncClient.instances)
+    recover = _blocking(AsyncClient.recover)
+    scope = _making(AsyncClient.scope, Scope)
+    session = _making(AsyncClient.session, Session)
+    batch = _making(AsyncClient.batch, Session)
 
     def __enter__(self) -> Self:
         return self
@@ -276,6 +310,16 @@ class Client(_Runner):
                 for note in getattr(stopped, "__notes__", []):
                     error.add_note(note)
             self._portal.close()
+
+    @property
+    def active_instance(self) -> str:
+        """The CRN of the instance that this client works on."""
+        return self._inner.active_instance
+
+    def attach_session(self, session_id: str, *, on_cancel: OnCancel | None = None) -> Session:
+        """Return a session that is open already; see `qawait.Client.attach_session`."""
+        attach = self._inner.attach_session
+        return Session(self._portal, self._portal.run(attach, session_id, on_cancel=on_cancel))
 
     def jobs(self, **conditions: Any) -> Iterator[Job[Any]]:
         """Return an iterator over the instance's jobs; see `qawait.Client.jobs`."""

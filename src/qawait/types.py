@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from qawait import limits
+from qawait.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -156,3 +159,93 @@ class SubmitRequest:
     private: bool = False
     log_level: str | None = None
     image: str | None = None
+    calibration_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCache:
+    """How much of its jobs' results a client keeps, so that asking again costs nothing.
+
+    Beyond `memory_bytes` of decoded results, the least recently used are let go
+    of and downloaded anew when asked for. With `disk_bytes`, so much of the last
+    results of 1 MiB or more stays on disk as it came, and is decoded anew instead:
+    in a file of the user's state folder that has no name and ends with the client.
+
+    While somebody holds a result, every call gives that same object, whatever
+    the limits. As long as its job's handle is held, the result of a private job
+    is never let go of, nor is a plain dict or list.
+
+    Raises:
+        ConfigError: a size that is none.
+    """
+
+    memory_bytes: int = limits.RESULT_CACHE_BYTES
+    disk_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("memory_bytes", "disk_bytes"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise ConfigError(f"{name} must be a number of bytes from 0 on, not {value!r:.60}")
+
+
+class SessionStatus(enum.StrEnum):
+    """What a session or batch does, in IBM's words."""
+
+    PENDING = "Pending"
+    """It is open, and no job of it runs or ran within its idle time."""
+    IN_PROGRESS = "In progress, accepting new jobs"
+    CLOSING = "In progress, not accepting new jobs"
+    CLOSED = "Closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDetails:
+    """What the service said about a session or batch; `None` where it said nothing.
+
+    Times are in seconds: `max_time` bounds the whole, `interactive_timeout` the
+    pause between two jobs of a session. `usage_time` is what is charged so far:
+    for a session the time since its first job began, for a batch that of its
+    jobs on the processor. `state` is the service's word.
+    """
+
+    id: str
+    backend: str | None = None
+    mode: str | None = None
+    state: str | None = None
+    accepting_jobs: bool | None = None
+    max_time: float | None = None
+    active_timeout: float | None = None
+    interactive_timeout: float | None = None
+    usage_time: float | None = None
+    started_at: datetime | None = None
+    activated_at: datetime | None = None
+    closed_at: datetime | None = None
+    last_job_started: datetime | None = None
+    last_job_completed: datetime | None = None
+
+    @property
+    def status(self) -> SessionStatus | None:
+        """The state and whether jobs are accepted, in one; `None` for a state nobody documented."""
+        match self.state:
+            case "open" | "inactive":
+                return SessionStatus.PENDING
+            case "active":
+                is_closing = self.accepting_jobs is False
+                return SessionStatus.CLOSING if is_closing else SessionStatus.IN_PROGRESS
+            case "pending_inactive":
+                return SessionStatus.IN_PROGRESS
+            case "pending_closed":
+                return SessionStatus.CLOSING
+            case "closed":
+                return SessionStatus.CLOSED
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRequest:
+    """One session or batch as the service is asked to open it; `max_time` is in seconds."""
+
+    backend: str
+    mode: Literal["dedicated", "batch"]
+    max_time: int | None = None

@@ -324,3 +324,35 @@ def test_executor_estimator(manila: Any) -> None:
     estimator = primitive_class("executor", "estimator")(manila)
     result = estimator.run([(isa, observable)], precision=0.05).result()[0]
     assert abs(float(result.data.evs) - math.cos(1.0)) < SIGMAS * 0.05
+
+
+def test_the_states_of_a_session(emu: Emulator, service: Any, manila: Any, bell: Any) -> None:
+    """IBM's client tells a session's state at each step, and finds it again by its id."""
+    from qiskit_ibm_runtime import SamplerV2, Session
+
+    emu.settings(execute=False)
+    session = Session(backend=manila, max_time="10m")
+    assert session.status() == "Pending"
+    emu.hold(stage="running")
+    job = SamplerV2(mode=session).run([bell])
+    emu.wait_for(job.job_id(), "Running")
+    assert session.status() == "In progress, accepting new jobs"
+    session.close()
+    assert session.status() == "In progress, not accepting new jobs"
+    emu.release()
+    emu.wait_for(job.job_id(), "Completed")
+    assert Session.from_id(session.session_id, service).status() == "Closed"
+    assert session.details()["max_time"] == 600
+
+
+def test_instances_by_name_plan_and_tag(emu: Emulator) -> None:
+    """IBM's client discovers every instance, and works on the one that is wanted."""
+    from qiskit_ibm_runtime import QiskitRuntimeService
+
+    work = emu.add_instance("work", plan="premium", tags=["lab"], backends=["ibm_fez"])
+    service = QiskitRuntimeService(instance="work")
+    assert [backend.name for backend in service.backends()] == ["ibm_fez"]
+    assert service.active_instance() == work
+    plans = {one["name"]: (one["plan"], one["pricing_type"]) for one in service.instances()}
+    assert plans == {"emulator": ("open", "free"), "work": ("premium", "subscription")}
+    assert service.usage()["instance_id"] == work

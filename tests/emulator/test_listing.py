@@ -130,6 +130,7 @@ def crowd(number: int) -> JobStore:
         job = Job(
             id=f"j{index}",
             number=index,
+            instance="one",
             backend="ibm_fez",
             program="sampler",
             request=b"{}",
@@ -148,12 +149,12 @@ def crowd(number: int) -> JobStore:
 @pytest.mark.parametrize(
     ("query", "count"),
     [
-        (Query(limit=200), 10_000),
-        (Query(limit=200, tags=("run",)), 10_000),
-        (Query(limit=200, tags=("group7",), pending=False), 200),
-        (Query(limit=200, tags=("group7", "run")), 200),
-        (Query(limit=200, pending=True, tags=("run",)), 5000),
-        (Query(limit=200, pending=False), 5000),
+        (Query(instance="one", limit=200), 10_000),
+        (Query(instance="one", limit=200, tags=("run",)), 10_000),
+        (Query(instance="one", limit=200, tags=("group7",), pending=False), 200),
+        (Query(instance="one", limit=200, tags=("group7", "run")), 200),
+        (Query(instance="one", limit=200, pending=True, tags=("run",)), 5000),
+        (Query(instance="one", limit=200, pending=False), 5000),
     ],
     ids=str,
 )

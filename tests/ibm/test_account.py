@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qawait.errors import ConfigError
-from qawait.ibm.account import Account, resolve_account
+from qawait.ibm.account import Access, Account, resolve_access
 from qawait.secret import Secret
 from support.leaks import shown
 
@@ -40,9 +40,16 @@ def entry(token: str, **fields: Any) -> dict[str, Any]:
     return {"channel": PLATFORM, "token": token, "instance": CRN} | fields
 
 
-def resolve(home: Path, **arguments: Any) -> Account:
+def access(home: Path, **arguments: Any) -> Access:
     """Resolve without the variables of whoever runs the tests."""
-    return resolve_account(home=home, **{"environ": {}} | arguments)
+    return resolve_access(home=home, **{"environ": {}} | arguments)
+
+
+def resolve(home: Path, **arguments: Any) -> Account:
+    """Resolve an account whose instance is known by its CRN."""
+    found = access(home, **arguments)
+    assert found.crn is not None
+    return found.account(found.crn)
 
 
 def refusal(home: Path, **arguments: Any) -> str:
@@ -125,7 +132,7 @@ def test_the_default_environment_is_the_process_s(
         monkeypatch.setenv(key, value)
     monkeypatch.delenv("QISKIT_IBM_URL", raising=False)
     monkeypatch.delenv("IAM_URL", raising=False)
-    assert resolve_account(home=home).token == Secret("env")
+    assert resolve_access(home=home).token == Secret("env")
 
 
 def test_variables_complete_a_token_that_is_given(home: Path) -> None:
@@ -191,6 +198,14 @@ def test_a_private_endpoint(home: Path) -> None:
     assert account.iam_url == "https://private.iam.cloud.ibm.com"
 
 
+def test_a_private_endpoint_that_is_asked_for(home: Path) -> None:
+    """The argument goes before what is saved, either way."""
+    save(home, {"work": entry(KEY)})
+    assert resolve(home, private_endpoint=True).url.startswith("https://private.us-east.quantum.")
+    save(home, {"work": entry(KEY, private_endpoint=True)})
+    assert resolve(home, private_endpoint=False).iam_url == "https://iam.cloud.ibm.com"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -232,8 +247,6 @@ def test_an_address_that_could_leak_is_refused(home: Path, url: str, which: str)
 @pytest.mark.parametrize(
     ("instance", "said"),
     [
-        (None, "there is no instance"),
-        ("my-instance", "is not a CRN"),
         ("crn:v1:bluemix:public:quantum-computing", "not a complete CRN"),
         (CRN.replace("us-east", "evil.example/"), "not a complete CRN"),
         (CRN.replace("quantum-computing", "cloud-object-storage"), "names the service"),
@@ -329,9 +342,9 @@ def test_an_unknown_channel_is_refused(home: Path) -> None:
 def test_the_environment_is_in_no_frame(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal's frames do not hold the variables, which have the key."""
     monkeypatch.setenv("QISKIT_IBM_TOKEN", KEY)
-    monkeypatch.setenv("QISKIT_IBM_INSTANCE", "no-crn")
+    monkeypatch.setenv("QISKIT_IBM_INSTANCE", "crn:v1:none")
     with pytest.raises(ConfigError) as caught:
-        resolve_account(home=home)
+        resolve_access(home=home)
     assert KEY not in shown(caught.value)
 
 

@@ -60,11 +60,6 @@ API_FAULTS: dict[str, bytes | None] = {
 }
 
 
-async def decode(body: bytes) -> object:
-    """Decode nothing."""
-    return body
-
-
 def account(origin: str) -> Account:
     """Return an account on a local server."""
     return Account(token=Secret(KEY), instance=CRN, url=f"{origin}/api/v1", iam_url=origin)
@@ -90,7 +85,7 @@ def server(iam: str = "", api: str = "") -> Callable[[SocketStream], Awaitable[N
 async def failure(*, iam: str = "", api: str = "") -> BaseException:
     """Return the error of one call to such a server."""
     async with tcp_server(server(iam, api)) as origin:
-        ibm = IBMService(account(origin), decode=decode)
+        ibm = IBMService(account(origin))
         with pytest.raises(QawaitError) as caught:
             await ibm.fetch("job-1")
         assert not CANARY.search(f"{ibm!r}{vars(ibm)!r}{vars(ibm.tokens)!r}")
@@ -121,7 +116,7 @@ async def test_a_fault_at_the_api_shows_no_token(
 async def test_a_service_that_is_gone_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Connections that never stood are the easy case."""
     caplog.set_level(logging.DEBUG)
-    ibm = IBMService(account("http://127.0.0.1:9"), decode=decode)
+    ibm = IBMService(account("http://127.0.0.1:9"))
     with pytest.raises(QawaitError) as caught:
         await ibm.usage()
     await ibm.aclose()
@@ -133,7 +128,7 @@ async def test_a_call_that_works_logs_nothing_secret(caplog: pytest.LogCaptureFi
     """At DEBUG, with every library's logger on."""
     caplog.set_level(logging.DEBUG)
     async with tcp_server(server()) as origin:
-        ibm = IBMService(account(origin), decode=decode)
+        ibm = IBMService(account(origin))
         assert await ibm.usage() == {}
         await ibm.aclose()
     assert "qawait" in caplog.text
@@ -153,7 +148,7 @@ async def test_a_cancelled_call_shows_nothing(silent: str) -> None:
 
     caught: list[BaseException] = []
     async with tcp_server(handler) as origin:
-        ibm = IBMService(account(origin), decode=decode)
+        ibm = IBMService(account(origin))
 
         async def call() -> None:
             try:

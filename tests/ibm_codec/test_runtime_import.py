@@ -21,14 +21,16 @@ SPANS = json.dumps(
 )
 CODE = """
 import sys, threading, anyio
-from qawait.ibm.codec import decode as room
+from qawait.ibm.codec.decode import finish
+from qawait.ibm.codec.stream import StreamDecoder
 threads = []
-inner = room.decode_result
-def watched(body, **kwargs):
-    threads.append(threading.current_thread() is threading.main_thread())
-    return inner(body, **kwargs)
-room.decode_result = watched
-value = anyio.run(room.decode, sys.argv[1].encode())
+class Watched(StreamDecoder):
+    def finish(self):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return super().finish()
+decoder = Watched()
+decoder.feed(sys.argv[1].encode())
+value = anyio.run(finish, decoder)
 print(type(value).__module__.split(".")[0], "qiskit_ibm_runtime" in sys.modules, *threads)
 """
 

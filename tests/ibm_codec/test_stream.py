@@ -24,7 +24,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from ibm_codec.same import same
 from qawait import limits
 from qawait.errors import ProtocolError
-from qawait.ibm.codec.decode import decode, decode_result
+from qawait.ibm.codec.decode import decode_result, feed, finish
 from qawait.ibm.codec.stream import StreamDecoder
 from support.recorded import exchange
 
@@ -378,6 +378,8 @@ async def test_other_tasks_run_while_a_large_result_is_decoded(array: Any) -> No
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(count)
-        assert same(await decode(_body(array)), array)
+        decoder = StreamDecoder()
+        await feed(decoder, _body(array))
+        assert same(await finish(decoder), array)
         tasks.cancel_scope.cancel()
     assert turns >= array.nbytes // (2 * limits.STREAM_STEP_BYTES)

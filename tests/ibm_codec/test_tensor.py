@@ -33,8 +33,8 @@ def _record(array: Any) -> dict[str, Any]:
 
 
 def _bits(array: Any) -> BitArray:
-    packed, num_bits = decode_bits(_record(array), Budget())
-    return BitArray(packed, num_bits)
+    bits = decode_bits(_record(array), Budget())
+    return BitArray(bits.array, bits.num_bits)
 
 
 @given(st.data())
@@ -71,8 +71,10 @@ def test_recorded_tensors_are_what_ibms_model_makes_of_them(transcript: str) -> 
     for record in records:
         theirs = CompressedTensorModel(**record).to_numpy()
         assert same(decode_tensor(record, Budget()), theirs)
-        packed, num_bits = decode_bits(record, Budget())
-        assert same(BitArray(packed, num_bits), BitArray.from_bool_array(theirs, order="little"))
+        bits = decode_bits(record, Budget())
+        assert same(
+            BitArray(bits.array, bits.num_bits), BitArray.from_bool_array(theirs, order="little")
+        )
 
 
 def _packed(data: bytes) -> str:
@@ -134,7 +136,7 @@ def test_bits_take_little_more_memory_than_they_have_packed() -> None:
     record = {"data": _packed(data), "shape": [2**24 // 128, 128], "dtype": "bool"}
     tracemalloc.start()
     try:
-        packed, _ = decode_bits(record, Budget())
-        assert tracemalloc.get_traced_memory()[1] < 2 * packed.nbytes
+        bits = decode_bits(record, Budget())
+        assert tracemalloc.get_traced_memory()[1] < 2 * bits.array.nbytes
     finally:
         tracemalloc.stop()

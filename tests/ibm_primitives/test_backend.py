@@ -85,11 +85,70 @@ def test_without_properties_the_target_has_the_same_instructions() -> None:
     assert target["cz"][(0, 1)] is None
 
 
-def test_fractional_gates_are_left_out() -> None:
-    """Backends that have rx and rzz are used without, as control flow excludes them."""
+def test_fractional_gates_are_left_out_unless_asked_for() -> None:
+    """Backends that have rx and rzz are used without, as by IBM's client, or with them."""
     backend = _snapshot(FAKES["fake_fractional"])
-    assert {"rx", "rzz"} <= set(backend.basis_gates)
+    assert backend.has_fractional_gates
     assert not {"rx", "rzz"} & set(backend.target.operation_names)
+    fractional = backend.with_fractional_gates()
+    assert {"rx", "rzz", "if_else"} <= set(fractional.target.operation_names)
+    assert not {"rx", "rzz"} & set(backend.target.operation_names)
+    assert not _snapshot(FAKES["fake_manila"]).has_fractional_gates
+
+
+def test_our_target_with_fractional_gates_equals_the_real_one() -> None:
+    """Places, errors and the angles that rzz takes are those of IBM's own conversion."""
+    ours = _snapshot(FAKES["fake_fractional"]).with_fractional_gates().target
+    real = FAKES["fake_fractional"]().target
+    assert set(ours.operation_names) == set(real.operation_names)
+    for operation in ("rx", "rzz"):
+        assert _values(ours[operation]) == _values(real[operation])
+    for angle in (-0.1, 0.0, 0.3, math.pi / 2, 2.0):
+        assert ours.supported_angle_bound("rzz", [angle]) == real.supported_angle_bound(
+            "rzz", [angle]
+        )
+
+
+@pytest.mark.parametrize("angle", [0.3, -0.7, 2.0, 5.0])
+def test_circuits_are_transpiled_to_fractional_gates(angle: float) -> None:
+    """A rotation of two qubits by any angle fits, and gives the same state."""
+    circuit = QuantumCircuit(2)
+    circuit.h([0, 1])
+    circuit.rzz(angle, 0, 1)
+    target = _snapshot(FAKES["fake_fractional"]).with_fractional_gates().target
+    done = generate_preset_pass_manager(1, target=target, seed_transpiler=1).run(circuit)
+    assert fits(done, target) is None
+    assert "rzz" in done.count_ops()
+
+
+def test_properties_are_ibms_own_object() -> None:
+    """Errors and times of each qubit and gate are those of IBM's own conversion."""
+    backend, real = _snapshot(FAKES["fake_manila"]), FAKES["fake_manila"]().properties()
+    properties = backend.properties
+    assert properties is not None
+    assert properties.t1(3) == real.t1(3)
+    assert properties.gate_error("cx", [0, 1]) == real.gate_error("cx", [0, 1])
+    assert properties.last_update_date is not None
+    assert backend.properties is properties
+    assert _snapshot(FAKES["fake_manila"], properties=False).properties is None
+
+
+def test_malformed_properties_cannot_be_shown() -> None:
+    """What IBM's object cannot be made of is a protocol error."""
+    backend = Backend.from_wire(configuration=line_configuration(3), properties={"qubits": 5})
+    with pytest.raises(ProtocolError, match="properties"):
+        _ = backend.properties
+
+
+def test_a_newer_status_keeps_the_target() -> None:
+    """Status and queue length change, what was built stays, and a malformed status is refused."""
+    backend = Backend.from_wire(configuration=line_configuration(2))
+    target = backend.target
+    newer = backend.with_status({"state": True, "status": "maintenance", "length_queue": 7})
+    assert (newer.status, newer.operational, newer.queue_length) == ("paused", False, 7)
+    assert newer.target is target
+    with pytest.raises(ProtocolError, match="status"):
+        backend.with_status({"length_queue": 7})
 
 
 def test_what_is_not_operational_is_left_out() -> None:

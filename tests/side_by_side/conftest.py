@@ -25,14 +25,22 @@ def emu() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def ibm(emu: Emulator) -> Iterator[Any]:
-    """Give IBM's service object, made without any argument but the environment."""
+def service(emu: Emulator) -> Any:
+    """Make IBM's service object, without any argument but the environment."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in emu.env.items():
             patch.setenv(name, value)
-        yield QiskitRuntimeService()
+        return QiskitRuntimeService()
+
+
+@pytest.fixture
+def ibm(emu: Emulator, service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give IBM's service object and, during a test, the environment that it was made in."""
+    for name, value in emu.env.items():
+        monkeypatch.setenv(name, value)
+    return service
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts the connection of one submit after so many bytes."""
+"""A TCP proxy that cuts the connection of one request after so many bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import anyio
 from anyio.abc import SocketAttribute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from anyio.abc import SocketStream
 
@@ -33,10 +33,14 @@ class Cut:
 
 
 class CuttingProxy:
-    """Passes bytes on, both ways, and cuts one `POST …/jobs` where it is told to."""
+    """Passes bytes on, both ways, and cuts one request where it is told to.
 
-    def __init__(self, port: int) -> None:
+    That is the first whose head has all of `marks` in it; by default, a submit.
+    """
+
+    def __init__(self, port: int, marks: Sequence[bytes]) -> None:
         self._upstream = port
+        self._marks = marks
         self.cut = Cut()
         self.origin = ""
 
@@ -64,7 +68,7 @@ class CuttingProxy:
         try:
             while True:
                 data = await source.receive()
-                if side == "request" and b"POST " in data and b"/jobs HTTP" in data:
+                if side == "request" and all(mark in data for mark in self._marks):
                     state = state.begin(self.cut)
                 allowed = state.allowed(data, side)
                 if allowed:
@@ -114,9 +118,11 @@ def _set_reset(stream: SocketStream) -> None:
 
 
 @asynccontextmanager
-async def cutting_proxy(port: int) -> AsyncIterator[CuttingProxy]:
+async def cutting_proxy(
+    port: int, marks: Sequence[bytes] = (b"POST ", b"/jobs HTTP")
+) -> AsyncIterator[CuttingProxy]:
     """Run a proxy in front of a service on a loopback port."""
-    proxy = CuttingProxy(port)
+    proxy = CuttingProxy(port, marks)
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
         anyio.create_task_group() as group,

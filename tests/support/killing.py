@@ -24,11 +24,11 @@ LONG = 600.0
 class Program:
     """A program of its own that submits jobs to the emulator."""
 
-    def __init__(self, emu: Emulator, how: str, jobs: int) -> None:
+    def __init__(self, emu: Emulator, how: str, jobs: int, *options: str) -> None:
         self._emu = emu
         self.jobs = jobs
         self.process = subprocess.Popen(
-            [sys.executable, str(VICTIM), how, str(jobs)],
+            [sys.executable, str(VICTIM), how, str(jobs), *options],
             env={**os.environ, **emu.env, "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -70,10 +70,10 @@ class Program:
 
 
 @contextlib.contextmanager
-def program(emu: Emulator, how: str = "wait", jobs: int = 1) -> Iterator[Program]:
+def program(emu: Emulator, how: str = "wait", jobs: int = 1, *options: str) -> Iterator[Program]:
     """Run a program whose jobs go on for ever, and end it afterwards."""
     emu.script(outcome="complete", run_seconds=LONG, times=None)
-    started = Program(emu, how, jobs)
+    started = Program(emu, how, jobs, *options)
     try:
         yield started
     finally:

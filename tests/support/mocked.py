@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +33,6 @@ ACCOUNT = Account(
 SUBMIT = SubmitRequest(program="sampler", backend="ibm_fez", params={"a": 1}, tag="tag-1")
 
 
-async def decode(body: bytes) -> Any:
-    """Decode a result as the codec would, only simpler."""
-    return json.loads(body)
-
-
 def mockable() -> httpx.AsyncHTTPTransport:
     """Return a transport whose connections respx can stand in for."""
     return httpx.AsyncHTTPTransport(verify=TRUST)
@@ -49,7 +43,6 @@ async def service() -> AsyncIterator[tuple[IBMService, respx.MockRouter]]:
     """Give a service over mocked connections, with IAM at work."""
     made = IBMService(
         ACCOUNT,
-        decode=decode,
         transport=Transport(ACCOUNT.url, transport=mockable()),
         iam_transport=Transport(ACCOUNT.iam_url, transport=mockable()),
     )

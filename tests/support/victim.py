@@ -1,7 +1,8 @@
-"""A program that is to be stopped while its jobs run: `python victim.py HOW [JOBS]`.
+"""A program that is to be stopped while its jobs run: `python victim.py HOW [JOBS] [--session]`.
 
 It finds the service by the `QISKIT_IBM_*` variables, prints one line when all its
-jobs have ids, and then stops in the manner named, or waits to be stopped.
+jobs have ids, and then stops in the manner named, or waits to be stopped. With
+`--session` its jobs are in a session.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ KEPT: list[object] = []
 
 async def submit(client: qawait.Client, jobs: int) -> list[qawait.Job[Any]]:
     """Submit jobs at the same time and tell when all have ids."""
+    sender = await client.session("ibm_manila") if "--session" in sys.argv else client
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(client.submit_program("sampler", PARAMS, backend="ibm_manila"))
+            group.create_task(sender.submit_program("sampler", PARAMS, backend="ibm_manila"))
             for _ in range(jobs)
         ]
     print(*[task.result().id for task in tasks], flush=True)

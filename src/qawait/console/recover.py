@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 
 from qawait.errors import QawaitError
+from qawait.guard.journal import SESSION
 from qawait.opening import connect
 
 if TYPE_CHECKING:
@@ -81,5 +82,5 @@ def _is_open(left: LeftBehind) -> bool:
 
 def _line(left: LeftBehind) -> str:
     meant = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.intended))
-    name = left.job_id or left.tag
+    name = left.tag if left.tag.startswith(SESSION) else left.job_id or left.tag
     return f"{name}  {left.backend}  {meant}  {left.status or '-'}  {left.outcome}"

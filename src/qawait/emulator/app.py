@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from . import auth, backends_api, control, jobs_api, sessions
+from . import auth, backends_api, control, jobs_api, sessions_api
 from .answers import RefusalError, refused
 from .border import App, Border
 from .service import Service
@@ -52,7 +52,7 @@ def _routes() -> list[Route]:
     return [
         *jobs_api.routes(BASE),
         *backends_api.routes(BASE),
-        *sessions.routes(BASE),
+        *sessions_api.routes(BASE),
         Route("/identity/token", auth.identity_token, methods=["POST"]),
         Route("/gs/v3/resources/search", auth.search, methods=["POST"]),
         Route("/catalog/api/v1/{plan}", auth.catalog, methods=["GET"]),

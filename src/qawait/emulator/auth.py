@@ -12,18 +12,20 @@ import urllib.parse
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from .answers import RefusalError, dump, plain
-from .settings import PLAN_ID
+from .answers import RefusalError, dump, parsed, plain
+from .instances import PLANS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from .instances import Instance
     from .service import Service
 
 _GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 # Tokens whose signature was checked already, so that polling need not check again.
 _REMEMBERED = 1000
+_SEARCH_PAGE = 100
 
 
 class Tokens:
@@ -103,13 +105,15 @@ def check_token(request: Request, service: Service) -> None:
         raise unauthorised()
 
 
-def check_instance(request: Request, service: Service) -> None:
-    """Refuse a request that names no instance, or another than this one."""
+def instance_of(request: Request, service: Service) -> Instance:
+    """Return the instance a request is about; refuse one that names none, or a stranger's."""
     crn = request.headers.get("service-crn")
     if crn is None:
         raise RefusalError(400, 1209, "The Service-CRN header is missing.", "Send the instance.")
-    if urllib.parse.unquote(crn) != service.settings.instance:
+    instance = service.instances.get(urllib.parse.unquote(crn))
+    if instance is None:
         raise RefusalError(404, 1210, "Instance not found.", "Check the Service-CRN header.")
+    return instance
 
 
 async def identity_token(request: Request) -> Response:
@@ -131,31 +135,31 @@ def _iam_error(code: str, message: str) -> Response:
 
 
 async def search(request: Request) -> Response:
-    """List the one instance, as IBM Cloud's global search does."""
+    """List the account's instances page by page, as IBM Cloud's global search does."""
     service: Service = request.app.state.service
     check_token(request, service)
-    item = {
-        "crn": service.settings.instance,
-        "name": "emulator",
-        "service_plan_unique_id": PLAN_ID,
-        "tags": [],
-        "doc": {"extensions": [{"backends": ["ANY"]}]},
-    }
-    return plain({"items": [item], "limit": 100})
+    asked = parsed(await request.body())
+    limit = int(request.query_params.get("limit", _SEARCH_PAGE))
+    start = int(asked.get("search_cursor") or 0)
+    found = [instance.found() for instance in service.instances.values()]
+    page = {"items": found[start : start + limit], "limit": limit}
+    more = {"search_cursor": str(start + limit)} if start + limit < len(found) else {}
+    return plain({**page, **more})
 
 
 async def catalog(request: Request) -> Response:
-    """Describe the instance's plan, as IBM Cloud's global catalog does."""
+    """Describe a plan, as IBM Cloud's global catalog does."""
     check_token(request, request.app.state.service)
-    plan = request.path_params["plan"]
-    if plan != PLAN_ID:
-        raise RefusalError(404, 1404, f"Plan not found: {plan}")
-    words = {"display_name": "Open", "description": "Emulator", "long_description": "Emulator"}
+    asked = request.path_params["plan"]
+    plan = next((known for known in PLANS.values() if known.id == asked), None)
+    if plan is None:
+        raise RefusalError(404, 1404, f"Plan not found: {asked}")
+    words = {"display_name": plan.name, "description": "Emulator", "long_description": "Emulator"}
     return plain(
         {
-            "id": plan,
-            "name": "open",
+            "id": plan.id,
+            "name": plan.name.lower(),
             "overview_ui": {"en": words},
-            "metadata": {"pricing": {"type": "free"}},
+            "metadata": {"pricing": {"type": plan.pricing}},
         }
     )

@@ -9,11 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import answers
-from .answers import RefusalError, plain
+from .answers import plain
 from .backends import Device
-from .jobs_api import KNOWN_VERSIONS, Handler, authorised
+from .jobs_api import KNOWN_VERSIONS, Handler, authorised, instance_here
 from .service import Service
-from .settings import PLAN_ID
 
 USAGE_LIMIT_SECONDS = 600
 DeviceHandler = Callable[[Request, Service, Device], Awaitable[Response]]
@@ -24,10 +23,7 @@ def about_device(handler: DeviceHandler) -> Handler:
 
     @authorised
     async def found(request: Request, service: Service) -> Response:
-        name = request.path_params["name"]
-        device = service.devices.get(name)
-        if device is None:
-            raise RefusalError(404, 1216, f"Backend not found. Backend: {name}")
+        device = service.device(request.path_params["name"], instance_here(request))
         return await handler(request, service, device)
 
     return found
@@ -41,7 +37,7 @@ async def listing(request: Request, service: Service) -> Response:
     devices = [
         device.listed(service.state_of(name), service.scheduler.length(name))
         for name, device in service.devices.items()
-        if with_mocks or not device.is_mock
+        if instance_here(request).has(name) and (with_mocks or not device.is_mock)
     ]
     if "wait_time_seconds" in request.query_params.getlist("fields"):
         for device in devices:
@@ -69,17 +65,18 @@ async def status(_request: Request, service: Service, device: Device) -> Respons
 
 
 @authorised
-async def usage(_request: Request, service: Service) -> Response:
+async def usage(request: Request, service: Service) -> Response:
     """Tell how much of the instance's allocation is used; the emulator has no end of it."""
+    instance = instance_here(request)
     return plain(
         {
-            "instance_id": service.settings.instance,
-            "plan_id": PLAN_ID,
+            "instance_id": instance.crn,
+            "plan_id": instance.plan.id,
             "usage_period": {
                 "start_time": "2026-10-23T00:00:00Z",
                 "end_time": "2026-11-20T00:00:00Z",
             },
-            "usage_consumed_seconds": service.scheduler.consumed_seconds,
+            "usage_consumed_seconds": service.scheduler.consumed_seconds[instance.crn],
             "usage_limit_seconds": USAGE_LIMIT_SECONDS,
             "usage_allocation_seconds": USAGE_LIMIT_SECONDS,
             "usage_limit_reached": False,

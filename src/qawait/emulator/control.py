@@ -150,6 +150,18 @@ def _described(job: Job) -> dict[str, Any]:
     }
 
 
+def _sessions(service: Service, _asked: dict[str, Any]) -> Any:
+    return {"sessions": [session.seen() for session in service.sessions]}
+
+
+def _expire(service: Service, asked: dict[str, Any]) -> None:
+    service.sessions.expire(service.sessions.find(str(asked["id"])))
+
+
+def _add_instance(service: Service, asked: dict[str, Any]) -> Any:
+    return {"crn": service.add_instance(asked).crn}
+
+
 def _settings(service: Service, _asked: dict[str, Any]) -> Any:
     return shown(service.settings)
 
@@ -177,6 +189,9 @@ _ACTIONS: tuple[tuple[str, str, Action], ...] = (
     ("POST", "hold", _hold),
     ("POST", "release", _release),
     ("GET", "jobs", _jobs),
+    ("GET", "sessions", _sessions),
+    ("POST", "sessions/expire", _expire),
+    ("POST", "instances", _add_instance),
     ("GET", "settings", _settings),
     ("PATCH", "settings", _change),
     ("POST", "revoke", _revoke),

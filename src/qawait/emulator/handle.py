@@ -52,6 +52,21 @@ class JobView:
         return self.status in ("Queued", "Running")
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """A session or batch as it truly is; `closes` and `cancels` count what was asked of it."""
+
+    id: str
+    instance: str
+    backend: str
+    mode: str
+    state: str
+    accepting: bool
+    max_ttl: int
+    closes: int
+    cancels: int
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class FaultRule:
     """A rule given to the emulator."""
@@ -255,6 +270,27 @@ class Emulator:
     def live(self) -> list[JobView]:
         """Return the jobs that are queued or running."""
         return [job for job in self.jobs() if job.live]
+
+    def sessions(self) -> list[SessionView]:
+        """Return all sessions and batches, oldest first."""
+        return [SessionView(**fields) for fields in self.call("GET", "sessions")["sessions"]]
+
+    def open_sessions(self) -> list[SessionView]:
+        """Return the sessions and batches that take jobs or have jobs left."""
+        return [session for session in self.sessions() if session.state != "closed"]
+
+    def expire_session(self, session_id: str) -> None:
+        """Let the time of a session or batch be over now."""
+        self.call("POST", "sessions/expire", {"id": session_id})
+
+    def add_instance(self, name: str, **fields: Any) -> str:
+        """Give the account one instance more, and return its CRN.
+
+        `plan` is `open`, `pay-as-you-go`, `flex` or `premium`, `region` `us-east`
+        or `eu-de`; `tags` and `backends` are lists. It sees no other's jobs.
+        """
+        crn: str = self.call("POST", "instances", {"name": name, **fields})["crn"]
+        return crn
 
     def cancels(self, job_id: str) -> int:
         """Return how many cancel requests for a job had an effect or were refused."""

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from . import answers, clock
 from .answers import JSON, TEXT, RefusalError, invalid
-from .auth import check_instance, check_token
+from .auth import check_token, instance_of
 from .scripts import PLAIN
 from .service import Service
 from .settings import MAX_PAGE
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
 
+    from .instances import Instance
     from .ledger import Entry
 
 KNOWN_VERSIONS = (
@@ -48,13 +49,19 @@ def authorised(handler: Callable[[Request, Service], Awaitable[Response]]) -> Ha
     async def checked(request: Request) -> Response:
         service: Service = request.app.state.service
         check_token(request, service)
-        check_instance(request, service)
+        request.state.instance = instance_of(request, service)
         version = request.headers.get("ibm-api-version", KNOWN_VERSIONS[-1])
         if version not in KNOWN_VERSIONS:
             raise invalid(f"IBM-API-Version {version} is not supported.")
         return await handler(request, service)
 
     return checked
+
+
+def instance_here(request: Request) -> Instance:
+    """Return the instance an authorised request is about."""
+    instance: Instance = request.state.instance
+    return instance
 
 
 def about_job(handler: JobHandler) -> Handler:
@@ -65,7 +72,7 @@ def about_job(handler: JobHandler) -> Handler:
     async def found(request: Request, service: Service) -> Response:
         job_id = request.path_params["job_id"]
         job = service.store.get(job_id)
-        if job is None:
+        if job is None or job.instance != instance_here(request).crn:
             raise RefusalError(404, 1291, f"Job not found. Job ID: {job_id}")
         return await handler(request, service, job)
 
@@ -79,25 +86,23 @@ async def create(request: Request, service: Service) -> Response:
     entry: Entry = request.scope["qawait.entry"]
     submit = read_submit(answers.parsed(body))
     entry.tags = submit.tags
-    _check_place(service, submit)
+    _check_place(service, submit, instance_here(request))
     _check_limits(service)
     job = _new_job(service, submit, body, request)
     entry.job_id = job.id
     service.store.add(job)
     service.scheduler.submit(job)
+    service.sessions.noticed(job)
     optional = {"session_id": job.session_id, "private": job.private or None}
     said = {name: value for name, value in optional.items() if value is not None}
     return answers.plain({"id": job.id, "backend": job.backend, **said})
 
 
-def _check_place(service: Service, submit: Submit) -> None:
-    if submit.backend not in service.devices:
-        raise RefusalError(404, 1216, f"Backend not found. Backend: {submit.backend}")
+def _check_place(service: Service, submit: Submit, instance: Instance) -> None:
+    service.device(submit.backend, instance)
     if submit.session_id is not None:
-        session = service.sessions.get(submit.session_id)
-        if session is None:
-            raise RefusalError(404, 1293, f"Session not found. Session ID: {submit.session_id}")
-        session.check_accepts()
+        session = service.sessions.find(submit.session_id, instance)
+        session.check_accepts(submit.backend)
 
 
 def _check_limits(service: Service) -> None:
@@ -121,6 +126,7 @@ def _new_job(service: Service, submit: Submit, body: bytes, request: Request) ->
     script = service.scripts.take(submit.tags, submit.program, submit.backend)
     return Job(
         id=service.ids.make(),
+        instance=instance_here(request).crn,
         number=service.submitted,
         backend=submit.backend,
         program=submit.program,
@@ -141,7 +147,7 @@ def _new_job(service: Service, submit: Submit, body: bytes, request: Request) ->
 async def listing(request: Request, service: Service) -> Response:
     """List jobs, newest first, with the filters the service has."""
     asked = request.query_params
-    query = _read_query(asked)
+    query = _read_query(asked, instance_here(request))
     count, jobs = service.store.select(query)
     with_params = not _flag(asked.get("exclude_params"), default=True)
     rendered = [job.render_with_params() if with_params else job.render() for job in jobs]
@@ -149,9 +155,10 @@ async def listing(request: Request, service: Service) -> Response:
     return await answers.large(request, b'{"jobs":[' + b",".join(rendered) + tail.encode())
 
 
-def _read_query(asked: QueryParams) -> Query:
+def _read_query(asked: QueryParams, instance: Instance) -> Query:
     pending = asked.get("pending")
     return Query(
+        instance=instance.crn,
         limit=_limit(asked.get("limit")),
         offset=_offset(asked.get("offset")),
         ascending=asked.get("sort", "DESC").upper() == "ASC",

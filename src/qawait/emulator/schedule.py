@@ -67,7 +67,8 @@ class Scheduler:
         self._ready: dict[str, collections.deque[Job]] = collections.defaultdict(collections.deque)
         self._running: collections.Counter[str] = collections.Counter()
         self._held: set[str] = set()
-        self.consumed_seconds = 0
+        self.consumed_seconds: collections.Counter[str] = collections.Counter()
+        self.on_change: Callable[[Job], None] = _nobody
 
     def reset(self) -> None:
         """Drop every job's timers, work and place in a queue, and all holds."""
@@ -77,6 +78,7 @@ class Scheduler:
             task.cancel()
         for memory in (self._gates, self._tasks, self._ready, self._running, self._held):
             memory.clear()
+        self.consumed_seconds.clear()
 
     def length(self, backend: str) -> int:
         """Return how many jobs of a backend wait or run."""
@@ -132,6 +134,7 @@ class Scheduler:
         job.touch()
         self._running[job.backend] += 1
         self._plan(job)
+        self.on_change(job)
 
     def _plan(self, job: Job) -> None:
         script = job.script
@@ -229,6 +232,11 @@ class Scheduler:
             job.reason = reason
             self._finish(job, CANCELLED)
 
+    def give_up(self, job: Job, reason: str) -> None:
+        """End a queued job as failed."""
+        job.reason = reason
+        self._fail(job, reason.encode())
+
     def _finish(self, job: Job, status: str) -> None:
         was_running = job.status == RUNNING
         job.status, job.disguise, job.finished_at = status, None, self._calendar.now()
@@ -240,13 +248,14 @@ class Scheduler:
             self._charge(job)
             self._running[job.backend] -= 1
         self._settle_later(job)
+        self.on_change(job)
         self.admit(job.backend)
 
     def _charge(self, job: Job) -> None:
         if job.running_at is not None and job.finished_at is not None:
             seconds = (job.finished_at - job.running_at).total_seconds()
             job.charged = min(max(1, math.ceil(seconds)), job.cost)
-            self.consumed_seconds += job.charged
+            self.consumed_seconds[job.instance] += job.charged
 
     def _forget(self, job: Job) -> None:
         gate = self._gates.pop(job.id, None)
@@ -311,6 +320,10 @@ class Scheduler:
         for one in self._one_or_all(job):
             if one.id in self._gates:
                 self._gates[one.id].reached(RELEASE)
+
+
+def _nobody(_job: Job) -> None:
+    """Tell nobody that a job has moved."""
 
 
 def _either(scripted: float | None, default: float) -> float:

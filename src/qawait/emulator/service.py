@@ -6,12 +6,15 @@ import collections
 import time
 from typing import TYPE_CHECKING, Any
 
+from .answers import RefusalError
 from .backends import Device, load_devices
 from .clock import Calendar
 from .faults import Faults
+from .instances import Instance, described, first
 from .ledger import Ledger
 from .schedule import Scheduler
 from .scripts import Scripts
+from .sessions import Sessions
 from .settings import Settings, changed
 from .store import JobIds, JobStore
 from .workers import Workers
@@ -20,11 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .auth import Tokens
-    from .sessions import Session
 
 
 class Service:
-    """One emulated instance of the service, with its jobs, its devices and its faults."""
+    """The emulated service of one account: its instances, jobs, devices and faults."""
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self._initial = settings
@@ -34,12 +36,13 @@ class Service:
         self.calendar = Calendar()
         self.ids = JobIds()
         self.store = JobStore()
-        self.sessions: dict[str, Session] = {}
+        self.instances = {settings.instance: first(settings)}
         self.scripts = Scripts()
         self.faults = Faults()
         self.ledger = Ledger(settings.ledger_length, settings.token.reveal())
         self.workers = Workers(settings.workers)
         self.scheduler = Scheduler(self.store, self.workers, settings)
+        self.sessions = Sessions(self.store, self.scheduler)
         self.submits: collections.deque[float] = collections.deque()
         self.submitted = 0
 
@@ -51,6 +54,7 @@ class Service:
     async def close(self) -> None:
         """Let go of whatever hangs and end the workers."""
         self.faults.clear()
+        self.sessions.clear()
         self.scheduler.reset()
         await self.workers.close()
 
@@ -69,8 +73,22 @@ class Service:
         self.scheduler.reset()
         for memory in (self.store, self.ledger, self.sessions, self.submits):
             memory.clear()
+        self.instances = {self._initial.instance: first(self._initial)}
         self.submitted = 0
         self._use(self._initial)
+
+    def add_instance(self, asked: Mapping[str, Any]) -> Instance:
+        """Give the account one instance more."""
+        instance = described(asked)
+        self.instances[instance.crn] = instance
+        return instance
+
+    def device(self, backend: str, instance: Instance) -> Device:
+        """Return a backend that an instance may use; refuse any other."""
+        device = self.devices.get(backend)
+        if device is None or not instance.has(backend):
+            raise RefusalError(404, 1216, f"Backend not found. Backend: {backend}")
+        return device
 
     def state_of(self, backend: str) -> str:
         """Return whether a backend is online, paused or offline."""

@@ -44,7 +44,9 @@ class Settings:
 
     `noise=False` simulates ideal devices; `noise=True` takes each backend's
     noise from its snapshot. `execute=False` answers every job with an empty
-    canned result instead of simulating it. `None` switches a limit off.
+    canned result instead of simulating it. A session is inactive after
+    `interactive_ttl` without a job, and closed after `session_idle_seconds`.
+    `None` switches a limit off.
     """
 
     token: Secret = dataclasses.field(default_factory=lambda: Secret(secrets.token_urlsafe(24)))
@@ -60,6 +62,8 @@ class Settings:
     lanes: int = 5
     list_lag: float = 0.0
     usage_lag: float = 0.0
+    interactive_ttl: float = 60.0
+    session_idle_seconds: float = 1800.0
     pending_limit: int | None = None
     submits_per_minute: int | None = None
     ledger_length: int = 100_000
@@ -73,11 +77,21 @@ class Settings:
         _check(self)
 
 
+_SECONDS = (
+    "interactive_ttl",
+    "list_lag",
+    "queue_seconds",
+    "run_seconds",
+    "session_idle_seconds",
+    "token_life",
+    "usage_lag",
+)
 _NEEDED = ("starlette", "uvicorn", "qiskit_aer", "qiskit_ibm_runtime")
 CHANGEABLE = frozenset(
     {
         "backend_states",
         "execute",
+        "interactive_ttl",
         "lanes",
         "ledger_body",
         "list_lag",
@@ -86,6 +100,7 @@ CHANGEABLE = frozenset(
         "queue_seconds",
         "run_seconds",
         "seed",
+        "session_idle_seconds",
         "submits_per_minute",
         "token_life",
         "usage_lag",
@@ -128,7 +143,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check(settings: Settings) -> None:
-    for name in ("token_life", "queue_seconds", "run_seconds", "list_lag", "usage_lag"):
+    for name in _SECONDS:
         checks.number(name, getattr(settings, name))
     for name in ("lanes", "workers", "ledger_length"):
         checks.whole(name, getattr(settings, name), least=1)

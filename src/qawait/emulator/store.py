@@ -47,6 +47,7 @@ class Job:
 
     id: str
     number: int
+    instance: str
     backend: str
     program: str
     request: bytes
@@ -146,6 +147,7 @@ class Query:
     Of several `tags` a job must have all, as IBM's client documents.
     """
 
+    instance: str
     limit: int
     offset: int = 0
     ascending: bool = False
@@ -177,6 +179,7 @@ class JobStore:
         self._jobs: dict[str, Job] = {}
         self._pending: dict[str, Job] = {}
         self._by_tag: dict[str, dict[str, Job]] = {}
+        self._by_instance: dict[str, dict[str, Job]] = {}
         self._hidden: list[Job] = []
 
     def __iter__(self) -> Iterator[Job]:
@@ -201,6 +204,7 @@ class JobStore:
     def add(self, job: Job) -> None:
         """Keep a new job; it stays out of listings until its `visible_at`."""
         self._jobs[job.id] = self._pending[job.id] = job
+        self._by_instance.setdefault(job.instance, {})[job.id] = job
         self._index(job)
         if job.visible_at > time.monotonic():
             self._hidden.append(job)
@@ -211,7 +215,7 @@ class JobStore:
 
     def remove(self, job: Job) -> None:
         """Forget a job."""
-        del self._jobs[job.id]
+        del self._jobs[job.id], self._by_instance[job.instance][job.id]
         self._pending.pop(job.id, None)
         self._unindex(job)
 
@@ -224,7 +228,7 @@ class JobStore:
 
     def clear(self) -> None:
         """Forget every job."""
-        for index in (self._jobs, self._pending, self._by_tag, self._hidden):
+        for index in (self._jobs, self._pending, self._by_tag, self._by_instance, self._hidden):
             index.clear()
 
     def _index(self, job: Job) -> None:
@@ -269,7 +273,9 @@ class JobStore:
         indexes = [self._by_tag.get(tag, {}) for tag in query.tags]
         if query.pending:
             indexes.append(self._pending)
-        return indexes or [self._jobs]
+        if len(self._by_instance) > 1 or not indexes or query.instance not in self._by_instance:
+            indexes.append(self._by_instance.get(query.instance, {}))
+        return indexes
 
     def _still_hidden(self) -> set[str]:
         if self._hidden:

@@ -1,4 +1,4 @@
-"""The guardian: settles the jobs that a process left live when it died. It runs alone.
+"""The guardian: settles jobs and sessions that a process left live when it died. It runs alone.
 
     python -I -S guardian_main.py PARENT_PID
 
@@ -11,11 +11,16 @@ that lies about can be injected. It reads JSON from stdin, one object a line:
     {"live": {"tag": T, "id": ID}}         the service has given an id
     {"cancel": {"tag": T, "state": S}}     how far the parent got with its cancel
     {"close": {"tag": T}}                  settled, or not to be cancelled: forget it
+    {"session": {"id": ID, "keeps_jobs": B, "is_asked": B}}
+                                           open: whether jobs in it are to go on, and
+                                           whether the parent has asked for its end
+    {"session_end": {"id": ID}}            it takes no more jobs: forget it
 
 Anything else is ignored. The end of the input or the parent's death, whichever is
 first, is the trigger: each open job is found by its tag if its id is unknown,
 queried, and cancelled if it is live; again only if the answer was lost and it still
-is. A refused bearer ends the run. Outcomes go to the journal.
+is. Each open session is ended in the same way: its queued jobs are dropped unless
+jobs in it are to go on. A refused bearer ends the run. Outcomes go to the journal.
 
 On stdout it writes one line, `ready`. It ignores SIGINT, SIGTERM and SIGHUP. Exit
 codes: 0 all is settled, 1 jobs are left to the journal, 2 all is settled but the
@@ -61,6 +66,7 @@ MAX_LINE = MAX_HEAD = 64 * 2**10
 MAX_BODY = 4 * 2**20
 CHUNK, MAX_READS = 16 * 2**10, 512  # a stranger who holds the pipe cannot keep it busy for ever
 
+CLOSED, CLOSING = "CLOSED", '{"accepting_jobs":false}'
 CANCELLED, FINAL, NEVER = "CANCELLED_BY_GUARDIAN", "FINAL", "NEVER_SUBMITTED"
 LOST, OK, NO_CONTENT, UNAUTHORISED, NOT_FOUND, CONFLICT = 0, 200, 204, 401, 404, 409
 ENDED = {OK: CANCELLED, NO_CONTENT: CANCELLED, NOT_FOUND: FINAL, CONFLICT: FINAL}
@@ -98,6 +104,22 @@ class Job:
         return job_id, state, self.outcome, time.time(), self.tag
 
 
+class Session:
+    """A session that is open, to be ended whatever becomes of its jobs."""
+
+    due = 0.0
+    is_asked = False
+    outcome: str | None = None
+
+    def __init__(self, session_id: str) -> None:
+        self.id = session_id
+        self.keeps_jobs = False
+
+    def row(self) -> tuple[object, ...]:
+        """Return what the journal wants to know."""
+        return self.id, "NONE", self.outcome, time.time(), f"session:{self.id}"
+
+
 class Book:
     """All that the parent has written, up to where it was torn off."""
 
@@ -105,8 +127,14 @@ class Book:
         self.conf: dict[str, Any] = {}
         self.token = ""
         self.jobs: dict[str, Job] = {}
+        self.sessions: dict[str, Session] = {}
         self._rest = b""
         self._is_oversized = False
+
+    @property
+    def entries(self) -> list[Job | Session]:
+        """All that is open, sessions last."""
+        return [*self.jobs.values(), *self.sessions.values()]
 
     def feed(self, piece: bytes) -> None:
         """Take in bytes as they come; a line counts once its newline is there."""
@@ -134,6 +162,13 @@ class Book:
                 self.jobs[tag].cancel = state
             case {"close": {"tag": str(tag)}}:
                 self.jobs.pop(tag, None)
+            case {"session": {"id": str(session_id), **how}}:
+                if session_id in self.sessions or len(self.sessions) < MAX_JOBS:
+                    session = self.sessions.setdefault(session_id, Session(session_id))
+                    session.keeps_jobs = how.get("keeps_jobs") is True
+                    session.is_asked = how.get("is_asked") is True
+            case {"session_end": {"id": str(session_id)}}:
+                self.sessions.pop(session_id, None)
 
     def _open(self, tag: str, job_id: object) -> None:
         if tag in self.jobs or len(self.jobs) < MAX_JOBS:
@@ -279,20 +314,23 @@ class Connection:
         return self._socket
 
     def _exchange(self, to: socket.socket, method: str, path: str) -> Reply:
-        length = "Content-Length: 0\r\n" if method == "POST" else ""
-        request = f"{method} {self._conf['prefix']}{path} HTTP/1.1\r\n{self._headers}{length}\r\n"
+        body = CLOSING if method == "PATCH" else ""
+        length = "" if method == "GET" else f"Content-Length: {len(body)}\r\n"
+        kind = "Content-Type: application/json\r\n" if body else ""
+        first = f"{method} {self._conf['prefix']}{path} HTTP/1.1\r\n"
+        request = f"{first}{self._headers}{kind}{length}\r\n{body}"
         to.settimeout(self._left())
         to.sendall(request.encode("latin-1"))
         status, headers = self._head()
         if status == NO_CONTENT:
-            body = b""
+            content = b""
         elif "chunked" in headers.get("transfer-encoding", "").lower():
-            body = b"".join(iter(self._chunk, b""))
+            content = b"".join(iter(self._chunk, b""))
         else:  # without a length, an answer cannot be told from a torn one
-            body = self._exactly(int(headers.get("content-length", "-1")))
+            content = self._exactly(int(headers.get("content-length", "-1")))
         if "close" in headers.get("connection", "").lower():
             self.close()
-        record = json.loads(body) if method == "GET" and status == OK else {}
+        record = json.loads(content) if method == "GET" and status == OK else {}
         if not isinstance(record, dict):
             raise ValueError("not an object")  # noqa: TRY004 - of the service's making, not ours
         return status, record, seconds_of(headers.get("retry-after", ""))
@@ -370,7 +408,10 @@ class Settling:
         if self._book.conf["tls"]:
             import ssl
 
-            self._context = ssl.create_default_context(cafile=self._book.conf["ca_file"])
+            trusted = self._book.conf["ca_file"]
+            is_folder = trusted is not None and os.path.isdir(trusted)  # noqa: PTH112 - as above
+            where = {"capath": trusted} if is_folder else {"cafile": trusted}
+            self._context = ssl.create_default_context(**where)
         failures = 0
         while (due := self._due()) < self._deadline and self._left():
             time.sleep(max(0.0, due - time.monotonic()))
@@ -381,7 +422,7 @@ class Settling:
 
     def _due(self) -> float:
         """Return when the next job is due; after the deadline if none is."""
-        open_ones = (job.due for job in self._book.jobs.values() if job.outcome is None)
+        open_ones = (one.due for one in self._book.entries if one.outcome is None)
         return min(open_ones, default=GIVEN_UP)
 
     def _left(self) -> float:
@@ -391,8 +432,8 @@ class Settling:
         from threading import Thread
 
         self._streak, self._hint = 0, 0.0
-        todo = [job for job in self._book.jobs.values() if job.outcome is None and job.due <= now]
-        known = {job.id for job in todo if job.id is not None}
+        todo = [one for one in self._book.entries if one.outcome is None and one.due <= now]
+        known = {one.id for one in todo if isinstance(one, Job) and one.id is not None}
         live = self._survey(known) if len(known) > FEW_JOBS else set()
         crew = [Thread(target=self._work, args=(todo, live), daemon=True) for _ in todo[:WORKERS]]
         for thread in crew:
@@ -400,13 +441,16 @@ class Settling:
         for thread in crew:
             thread.join(self._left())
 
-    def _work(self, todo: list[Job], live: set[str]) -> None:
+    def _work(self, todo: list[Job | Session], live: set[str]) -> None:
         connection = self._connection()
         while todo and self._streak < STREAK and self._left():
             try:
                 job = todo.pop()
             except IndexError:  # another thread was faster
                 break
+            if isinstance(job, Session):
+                self._end(job, connection)
+                continue
             if job.id is None:
                 live = live | self._look(job, connection)
             for job_id in [one for one, outcome in job.found.items() if outcome is None]:
@@ -438,6 +482,24 @@ class Settling:
             status, _ = self._ask(to, "POST", f"{path}/cancel")
             job.found[job_id] = ENDED.get(status)
             job.due = GIVEN_UP if status in REFUSED else 0.0
+
+    def _end(self, session: Session, to: Connection) -> None:
+        """End a session; again only if the answer was lost and it still takes jobs."""
+        path = f"/sessions/{quoted(session.id)}"
+        if session.is_asked:
+            status, record = self._ask(to, "GET", path)
+            has_ended = record.get("state") == "closed" or record.get("accepting_jobs") is False
+            if status == NOT_FOUND or has_ended:
+                session.outcome = CLOSED
+            if status in REFUSED:
+                session.due = GIVEN_UP
+            if status != OK or has_ended:
+                return
+        session.is_asked = True
+        how = ("PATCH", path) if session.keeps_jobs else ("DELETE", f"{path}/close")
+        status, _ = self._ask(to, *how)
+        session.outcome = CLOSED if status in ENDED else None
+        session.due = GIVEN_UP if status in REFUSED else 0.0
 
     def _look(self, job: Job, to: Connection) -> set[str]:
         """Find what a submit without an answer made; return what of it is live."""
@@ -473,7 +535,7 @@ class Settling:
         until = min(self._deadline, time.monotonic() + CALL_SECONDS)
         status, record, hint = connection.ask(method, path, until)
         self._is_refused |= status == UNAUTHORISED
-        is_answered = status in (ENDED if method == "POST" else (OK, NOT_FOUND))
+        is_answered = status in ((OK, NOT_FOUND) if method == "GET" else ENDED)
         self._streak = 0 if is_answered else self._streak + 1
         self._hint = max(self._hint, hint)
         return status, record
@@ -512,7 +574,7 @@ def quoted(text: str) -> str:
 # --- afterwards ---------------------------------------------------------------------------------
 
 
-def write_down(path: str, jobs: list[Job]) -> bool:
+def write_down(path: str, settled: list[Job | Session]) -> bool:
     """Put outcomes into the journal, if it is there; return whether that went well."""
     import sqlite3
 
@@ -522,7 +584,7 @@ def write_down(path: str, jobs: list[Job]) -> bool:
     try:
         os.stat(path)  # noqa: PTH116 - pathlib is not worth its memory here
         with sqlite3.connect(path, timeout=JOURNAL_SECONDS) as journal:
-            journal.executemany(change, [job.row() for job in jobs])
+            journal.executemany(change, [one.row() for one in settled])
     except (sqlite3.Error, OSError):
         return False
     return True
@@ -551,12 +613,12 @@ def main() -> int:
     os.write(STDOUT, b"ready\n")
     for piece in arrivals(has_died):
         book.feed(piece)
-    if book.jobs and book.conf and book.token:
+    if book.entries and book.conf and book.token:
         Settling(book).run()
-    settled = [job for job in book.jobs.values() if job.outcome]
+    settled = [one for one in book.entries if one.outcome]
     journal = book.conf.get("journal")
     is_told = not (settled and journal) or write_down(journal, settled)
-    return 1 if len(settled) < len(book.jobs) else 0 if is_told else 2
+    return 1 if len(settled) < len(book.entries) else 0 if is_told else 2
 
 
 if __name__ == "__main__":

@@ -44,9 +44,15 @@ CREATE INDEX IF NOT EXISTS unsettled ON jobs(owner) WHERE outcome IS NULL;
 """
 
 
+SESSION: Final = "session:"
+"""What the tag of a session's row begins with; its id is where a job's is."""
+CLOSED: Final = "CLOSED"
+"""The outcome of a session that takes no more jobs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One job as the journal knows it.
+    """One job, or one session, as the journal knows it.
 
     `outcome` is `None` while nobody has seen how the job ended; times are
     seconds since the epoch.
@@ -64,12 +70,18 @@ class Row:
     outcome: str | None = None
     ended: float | None = None
 
+    @property
+    def is_session(self) -> bool:
+        """Whether this is a session or batch."""
+        return self.tag.startswith(SESSION)
+
 
 _COLUMNS: Final = tuple(field.name for field in fields(Row))
 _PUT: Final = (
     f"INSERT INTO jobs({', '.join(_COLUMNS)}) VALUES({', '.join('?' * len(_COLUMNS))}) "
     "ON CONFLICT(tag) DO UPDATE SET owner=excluded.owner, job_id=excluded.job_id, "
-    "cancel=excluded.cancel, outcome=excluded.outcome, ended=excluded.ended"
+    "on_cancel=excluded.on_cancel, cancel=excluded.cancel, outcome=excluded.outcome, "
+    "ended=excluded.ended"
 )
 _PRUNE: Final = "DELETE FROM jobs WHERE outcome IS NOT NULL AND ended < ?"
 _PRUNE_OWNERS: Final = (

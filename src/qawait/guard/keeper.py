@@ -1,12 +1,13 @@
-"""Tells journal and guardian of each job's life: one truth for whoever has to settle it."""
+"""Tells journal and guardian of each job and session: one truth for whoever has to settle it."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from qawait.guard.journal import Row
+from qawait.guard.journal import CLOSED, SESSION, Row
 from qawait.jobs.lifecycle import CancelState, JobState
+from qawait.jobs.session import End
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from qawait.guard.journal import Journal
     from qawait.guard.owner import Owner
     from qawait.jobs.driver import Driver
+    from qawait.jobs.session import SessionDriver
     from qawait.secret import Secret
 
 DETACHED = "DETACHED"
@@ -22,7 +24,7 @@ DETACHED = "DETACHED"
 
 
 class Guard:
-    """The `Keeper` of one client.
+    """The `Keeper` and the `SessionKeeper` of one client.
 
     The journal takes down every job; the guardian is told only of those that are
     to be cancelled when this process dies. `journal` and `guardian` are `None`
@@ -46,6 +48,7 @@ class Guard:
         self._owner = owner
         self._wall_clock = wall_clock
         self._open: set[Driver] = set()
+        self._sessions: set[SessionDriver] = set()
         self._token: Secret | None = None
 
     async def intend(self, driver: Driver) -> None:
@@ -85,7 +88,7 @@ class Guard:
     @property
     def is_idle(self) -> bool:
         """Whether the guardian has nothing left to settle."""
-        return not self._open
+        return not self._open and not self._sessions
 
     def push_token(self, token: Secret) -> None:
         """Give the guardian the token that is valid now."""
@@ -102,6 +105,58 @@ class Guard:
             yield {"open": {"tag": tag, "id": driver.state.job_id}}
             if driver.state.cancel is not CancelState.NONE:
                 yield {"cancel": {"tag": tag, "state": driver.state.cancel.value}}
+        yield from map(_session_message, tuple(self._sessions))
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    async def ready(self) -> None:
+        """Return once the guardian can be told of a session.
+
+        Raises:
+            GuardianError: it cannot be started.
+        """
+        if self.guardian is not None:
+            await self.guardian.started()
+
+    async def keep_session(self, session: SessionDriver) -> None:
+        """Return once an open session is on disk and with the guardian."""
+        self._tell_session(session)
+        if self.guardian is not None:
+            await self.guardian.flush()
+        if self.journal is not None:
+            await self.journal.keep(self._session_row(session))
+
+    def note_session(self, session: SessionDriver) -> None:
+        """Take down whether a session is open still, and how it is to be ended."""
+        if session.opened is None:
+            return
+        self._tell_session(session)
+        if self.journal is not None:
+            self.journal.put(self._session_row(session))
+
+    def _tell_session(self, session: SessionDriver) -> None:
+        if session.done is End.NONE:
+            self._sessions.add(session)
+        else:
+            self._sessions.discard(session)
+        if self.guardian is not None:
+            self.guardian.tell(_session_message(session))
+
+    def _session_row(self, session: SessionDriver) -> Row:
+        session_id = session.opened.id if session.opened else ""
+        outcome = None if session.done is End.NONE else CLOSED
+        return Row(
+            tag=f"{SESSION}{session_id}",
+            owner=self._owner.name if self._owner else "",
+            url=self._url,
+            instance=self._instance,
+            backend=(session.opened and session.opened.backend) or "",
+            on_cancel="detach" if session.keeps_jobs else "cancel",
+            intended=self._wall_clock(),
+            job_id=session_id,
+            outcome=outcome,
+            ended=self._wall_clock() if outcome else None,
+        )
 
     def _tell(self, driver: Driver) -> None:
         self._open.add(driver)
@@ -128,6 +183,14 @@ class Guard:
             outcome=outcome,
             ended=self._wall_clock() if outcome else None,
         )
+
+
+def _session_message(session: SessionDriver) -> dict[str, Any]:
+    session_id = session.opened.id if session.opened else ""
+    if session.done is not End.NONE:
+        return {"session_end": {"id": session_id}}
+    how = {"keeps_jobs": session.keeps_jobs, "is_asked": session.is_asked}
+    return {"session": {"id": session_id, **how}}
 
 
 def key_of(driver: Driver) -> str:

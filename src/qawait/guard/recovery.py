@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from qawait.errors import QawaitError, RejectedError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from qawait.guard.journal import Row
     from qawait.jobs.calls import Calls
-    from qawait.jobs.service import Service
+    from qawait.jobs.service import Service, SessionService
     from qawait.types import Snapshot
 
 _log = logging.getLogger("qawait.recovery")
@@ -36,13 +36,14 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftBehind:
-    """A job that an earlier program left without seeing its end.
+    """A job or session that an earlier program left without seeing its end.
 
     A job that was to be detached is found and left alone by `cancel` too.
     `job_id` is `None` if the submit's answer never arrived and no job carries its
     tag. `status` is the service's word now. `outcome` says what recovery did:
     `found` (still live, left alone), `attached`, `cancelled`, `already final`,
-    `never submitted`, or why it could not be settled.
+    `never submitted`, `closed` (a session), or why it could not be settled. A
+    session's `tag` begins with `session:`, and `job_id` is its id.
     """
 
     tag: str
@@ -88,7 +89,7 @@ async def _take_down(path: Path, left: LeftBehind) -> None:
         await in_thread(lambda: journal.settle(path, left.tag, left.job_id, left.outcome))
 
 
-SETTLED: Final = frozenset({"attached", "cancelled", "already final", "never submitted"})
+SETTLED: Final = frozenset({"attached", "cancelled", "already final", "never submitted", "closed"})
 """The outcomes after which there is nothing more to recover."""
 
 
@@ -118,6 +119,40 @@ async def settle(
         take(seen, row)
         return _left(row, seen, "attached")
     return _left(row, seen, "found")
+
+
+async def settle_session(
+    row: Row, policy: Policy, *, service: SessionService, calls: Calls
+) -> LeftBehind:
+    """Look at one session that was left behind and, with `cancel`, end it.
+
+    Raises:
+        QawaitError: the service cannot be asked.
+    """
+    session_id = row.job_id or ""
+    try:
+        seen = await calls.retrying(lambda: service.session(session_id))
+    except RejectedError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return _left(row, None, "already final")
+    if seen.state == "closed" or seen.accepting_jobs is False:
+        outcome = "already final"
+    elif policy == "cancel":
+        end = service.close_session if row.on_cancel == "detach" else service.cancel_session
+        outcome = await _ended(session_id, end)
+    else:
+        outcome = "found"
+    return replace(_left(row, None, outcome), status=seen.state)
+
+
+async def _ended(session_id: str, end: Callable[[str], Awaitable[None]]) -> str:
+    try:
+        await end(session_id)
+    except QawaitError as error:
+        _log.warning("ending session %s failed: %s", session_id, type(error).__name__)
+        return f"not settled: {error.message}"
+    return "closed"
 
 
 async def _see(row: Row, service: Service, calls: Calls) -> Snapshot | None:

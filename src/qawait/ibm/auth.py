@@ -21,14 +21,15 @@ from qawait.errors import (
     ThrottledError,
 )
 from qawait.ibm.wire import iam
+from qawait.secret import Secret
 from qawait.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from qawait.ibm.account import Account
+    from qawait.ibm.account import Access, Account
     from qawait.ibm.transport import Transport
-    from qawait.secret import Secret
+    from qawait.ibm.wire import Reply
 
 _log = logging.getLogger("qawait.auth")
 _HEADERS: Final = {"User-Agent": f"qawait/{__version__}"}
@@ -45,7 +46,7 @@ class TokenSource:
 
     def __init__(
         self,
-        account: Account,
+        account: Account | Access,
         transport: Transport,
         *,
         clock: Callable[[], float] = anyio.current_time,
@@ -70,6 +71,12 @@ class TokenSource:
     def current(self) -> Secret | None:
         """The token last given by IAM, dead or alive."""
         return self._token
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The credentials that no error may quote, should an answer echo them."""
+        key = self._account.token
+        return (key,) if self._token is None else (key, self._token)
 
     async def token(self) -> Secret:
         """Return a token that is good for another while.
@@ -128,7 +135,7 @@ class TokenSource:
             return self._token
         if fallback is not None:
             return fallback
-        raise _twin(self._failure or NotSentError("IAM gave no token"))
+        raise (self._failure or NotSentError("IAM gave no token")).again()
 
     async def _fetch(self) -> None:
         started = self._clock()
@@ -154,6 +161,27 @@ class TokenSource:
         self.on_token(grant.token)
 
 
+async def authorised(
+    tokens: TokenSource,
+    headers: Mapping[str, str],
+    send: Callable[[Mapping[str, str | Secret]], Awaitable[Reply]],
+) -> Reply:
+    """Send a request with the current token; if it is refused with 401, once more with another.
+
+    A 401 means that nothing was carried out.
+    """
+    token = await tokens.token()
+    reply = await send(_with_bearer(token, headers))
+    if reply.status != HTTPStatus.UNAUTHORIZED:
+        return reply
+    fresh = await tokens.renew(token)
+    return reply if fresh is token else await send(_with_bearer(fresh, headers))
+
+
+def _with_bearer(token: Secret, headers: Mapping[str, str]) -> dict[str, str | Secret]:
+    return {"Authorization": Secret(f"Bearer {token.reveal()}"), **headers}
+
+
 def _ignore(_: Secret) -> None:
     """Let nobody else know of a new token."""
 
@@ -172,10 +200,3 @@ def _meaning(error: QawaitError) -> QawaitError:
             request=error.request,
         )
     return NotSentError(f"IAM gave no token, so nothing was sent: {error.message}")
-
-
-def _twin(error: QawaitError) -> QawaitError:
-    """Return an equal exception: one object raised in many tasks would mix their tracebacks."""
-    twin = type(error).__new__(type(error), *error.args)
-    vars(twin).update(vars(error))
-    return twin

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from qawait.errors import ConfigError, ProtocolError
-from qawait.ibm.target import build_target
+from qawait.ibm.heavy import preload
+from qawait.ibm.target import FRACTIONAL, build_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qiskit.transpiler import Target
+    from qiskit_ibm_runtime.models import BackendProperties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +22,11 @@ class Backend:
     """One quantum computer or simulator of the service.
 
     `status` is the service's word: `online`, `paused` or `offline`;
-    `operational` is whether it takes jobs now. `queue_length` counts jobs
+    `operational` is whether it runs jobs now. `queue_length` counts jobs
     waiting. `basis_gates` and `coupling_map` are empty for a backend that was
-    listed without its configuration.
+    listed without its configuration. `calibration` is what the service says of
+    its last calibration, as it stands. With `use_fractional_gates` the target has
+    them, and circuits sent to this backend may use them.
     """
 
     name: str
@@ -34,7 +39,9 @@ class Backend:
     basis_gates: tuple[str, ...] = ()
     coupling_map: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     configuration: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
-    properties: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    calibration: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    calibration_id: str | None = field(default=None, repr=False)
+    use_fractional_gates: bool = field(default=False, repr=False)
     _built: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -45,6 +52,7 @@ class Backend:
         configuration: Mapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
         status: Mapping[str, Any] | None = None,
+        calibration_id: str | None = None,
     ) -> Backend:
         """Return the backend that decoded answers describe.
 
@@ -61,7 +69,8 @@ class Backend:
                 **_availability(device or {}, status),
                 **_gates(configuration),
                 configuration=configuration,
-                properties=properties or None,
+                calibration=properties or None,
+                calibration_id=calibration_id,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ProtocolError(
@@ -72,7 +81,7 @@ class Backend:
     def target(self) -> Target:
         """What the transpiler must know of the backend; built on first use (up to 20 ms).
 
-        Fractional gates (rx, rzz) are left out: they exclude control flow.
+        Fractional gates (rx, rzz) are left out without `use_fractional_gates`.
 
         Raises:
             ConfigError: if the backend was listed without its configuration.
@@ -82,12 +91,79 @@ class Backend:
             raise ConfigError(
                 f"backend {self.name} was listed without its configuration: ask for it by name"
             )
-        if "target" not in self._built:
-            self._built["target"] = build_target(self.configuration, self.properties)
-        return self._built["target"]
+        key = f"target {self.use_fractional_gates}"
+        if key not in self._built:
+            self._built[key] = build_target(
+                self.configuration, self.calibration, fractional_gates=self.use_fractional_gates
+            )
+        return self._built[key]
+
+    @property
+    def properties(self) -> BackendProperties | None:
+        """How well the backend does, as qiskit-ibm-runtime's object; `None` if nobody knows.
+
+        Errors, durations and times of each qubit and gate. Made on first use, which
+        imports qiskit-ibm-runtime (1 s).
+
+        Raises:
+            ProtocolError: if the service's description is malformed.
+        """
+        if self.calibration is None:
+            return None
+        if "properties" not in self._built:
+            self._built["properties"] = _properties(self.calibration)
+        return self._built["properties"]
+
+    @property
+    def has_fractional_gates(self) -> bool:
+        """Whether it has any, in its configuration."""
+        return not FRACTIONAL.isdisjoint(self.basis_gates)
+
+    @property
+    def has_dynamic_circuits(self) -> bool:
+        """Whether it runs circuits with control flow, by its configuration."""
+        features = (self.configuration or {}).get("supported_features") or ()
+        return "dynamic_circuits" in features
+
+    def with_status(self, newer: Mapping[str, Any] | Backend) -> Backend:
+        """Return the same backend with a newer status: a decoded answer, or a listed backend.
+
+        Raises:
+            ProtocolError: if the answer is malformed.
+        """
+        if isinstance(newer, Backend):
+            return self._changed(**{name: getattr(newer, name) for name in _AVAILABILITY})
+        try:
+            changes = _availability({}, newer)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"the status of {self.name} is malformed: {error}") from error
+        return self._changed(**changes)
+
+    def with_fractional_gates(self, *, use: bool = True) -> Backend:
+        """Return the same backend, to be used with fractional gates or without."""
+        return self._changed(use_fractional_gates=use)
+
+    def _changed(self, **changes: Any) -> Backend:
+        changed = replace(self, **changes)
+        object.__setattr__(changed, "_built", self._built)  # 20 ms each
+        return changed
 
     def __str__(self) -> str:
         return self.name
+
+
+_AVAILABILITY: Final = ("status", "operational", "queue_length")
+
+
+def _properties(calibration: Mapping[str, Any]) -> BackendProperties:
+    preload()
+    from qiskit_ibm_runtime.utils.backend_decoder import properties_from_server_data
+
+    try:
+        return properties_from_server_data(deepcopy(dict(calibration)), use_fractional_gates=None)
+    except Exception as error:  # whatever a malformed description makes it stumble over
+        what = f"{type(error).__name__}: {error!s:.200}"
+        raise ProtocolError(f"the properties of a backend are malformed: {what}") from error
 
 
 def _identity(device: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:

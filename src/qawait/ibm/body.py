@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import zlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from qawait import limits
+from qawait.errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,14 +23,33 @@ _EMPTY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
+class Sink(Protocol):
+    """Takes a body while it comes in."""
+
+    async def take(self, piece: bytes) -> None:
+        """Take the next bytes, 256 KiB at most.
+
+        Raises:
+            ProtocolError: they make no sense.
+        """
+
+
 class BodyReader:
     """Takes the raw chunks of one body and gives it back whole, or says what is wrong.
 
+    With a `sink`, the body goes there piece by piece, and none of it is kept.
     Faults are returned, not raised: a frame that holds a chunk of a token reply
-    must not end up in a traceback.
+    must not end up in a traceback. `cause` is the sink's error, if that is one.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        max_bytes: int,
+        sink: Sink | None = None,
+    ) -> None:
         self._headers = headers
         self._max_bytes = max_bytes
         self._empty = status in _EMPTY
@@ -37,6 +57,8 @@ class BodyReader:
         self._received = 0
         self._unpacked = 0
         self._pieces: list[bytes] = []
+        self._sink = sink
+        self.cause: Exception | None = None
         self._gzip = None if self._empty or not self._coded() else zlib.decompressobj(_GZIP)
 
     def _coded(self) -> bool:
@@ -57,17 +79,31 @@ class BodyReader:
             return "has a length that is no number"
         return self._too_large() if int(length) > self._max_bytes else None
 
-    def feed(self, chunk: bytes) -> str | None:
+    async def feed(self, chunk: bytes) -> str | None:
         """Take the next raw chunk; return what is wrong with it, or `None`."""
         self._received += len(chunk)
         if self._received > self._max_bytes:
             return self._too_large()
-        if self._gzip is None:
+        if self._gzip is not None:
+            return await self._unpack(chunk)
+        if self._sink is None:
             self._pieces.append(chunk)
             return None
-        return self._unpack(chunk)
+        return await self._pass_on(chunk, self._sink)
 
-    def _unpack(self, chunk: bytes) -> str | None:
+    async def _pass_on(self, data: bytes, sink: Sink) -> str | None:
+        try:
+            for start in range(0, len(data), _PIECE_BYTES):
+                await sink.take(data[start : start + _PIECE_BYTES])
+        except ProtocolError as error:
+            self.cause = error
+            return f"cannot be read: {error.message}"
+        except Exception as bug:  # noqa: BLE001 - the sink's, and no matter of the connection
+            self.cause = bug
+            return f"cannot be read ({type(bug).__name__})"
+        return None
+
+    async def _unpack(self, chunk: bytes) -> str | None:
         unpacker = self._gzip
         while chunk and unpacker is not None:
             if unpacker.eof:
@@ -81,7 +117,10 @@ class BodyReader:
                 return self._too_large()
             if self._is_bomb():
                 return f"unpacks to more than {limits.GZIP_RATIO} times its size"
-            self._pieces.append(piece)
+            if self._sink is None:
+                self._pieces.append(piece)
+            elif (fault := await self._pass_on(piece, self._sink)) is not None:
+                return fault
             chunk = unpacker.unconsumed_tail or unpacker.unused_data
         return None
 

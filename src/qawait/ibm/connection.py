@@ -181,7 +181,7 @@ class Answer:
         data, self._rest = self._rest, b""
         while True:
             for piece in framing.take(data):
-                fault = reader.feed(piece)
+                fault = await reader.feed(piece)
                 if fault is not None:
                     return fault
             if framing.done:

@@ -17,6 +17,10 @@ from qawait.errors import ConfigError
 DEFAULT_URL: Final = "https://cloud.ibm.com"
 _IAM_HOST: Final = "iam.cloud.ibm.com"
 _STAGING_IAM_HOST: Final = "iam.test.cloud.ibm.com"
+SEARCH_URL: Final = "https://api.global-search-tagging.cloud.ibm.com"
+"""Where instances are searched for."""
+CATALOG_URL: Final = "https://globalcatalog.cloud.ibm.com/api/v1"
+"""Where plans are described."""
 _HOME_REGION: Final = "us-east"
 _API_PATH: Final = "/api/v1"
 _SERVICE: Final = "quantum-computing"
@@ -59,10 +63,7 @@ def _not_a_crn(text: str) -> str:
             f"the instance {text!r:.200} is not a complete CRN: expected "
             f"crn:v1:bluemix:public:{_SERVICE}:<region>:a/<account>:<instance>::; {where}"
         )
-    return (
-        f"the instance {text!r:.100} is not a CRN, which begins with 'crn:v1:'; instances are "
-        f"not looked up by name: {where}"
-    )
+    return f"the instance {text!r:.100} is not a CRN, which begins with 'crn:v1:': {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def api_base(url: Url, crn: Crn, *, private: bool) -> str:
     return f"{Url(url.scheme, host, url.port, '').origin}{_API_PATH}"
 
 
-def iam_base(given: str | None, url: Url, crn: Crn, *, private: bool) -> str:
+def iam_base(given: str | None, url: Url, crn: Crn | None, *, private: bool) -> str:
     """Return the base URL of IAM: the given one, else the one that belongs to the API's.
 
     An API on this machine has its IAM there: the key never leaves it because
@@ -176,5 +177,23 @@ def iam_base(given: str | None, url: Url, crn: Crn, *, private: bool) -> str:
         return str(Url.read(given, what="the IAM URL"))
     if url.is_loopback:
         return url.origin
-    host = _STAGING_IAM_HOST if crn.cname == "staging" else _IAM_HOST
+    is_staging = crn is not None and crn.cname == "staging"
+    host = _STAGING_IAM_HOST if is_staging else _IAM_HOST
     return f"https://{'private.' if private else ''}{host}"
+
+
+def search_base(given: str | None, url: Url) -> str:
+    """Return where instances are searched for: the given URL, else the one that fits the API's.
+
+    For an API on this machine that is the embedded service's, as for IAM.
+    """
+    if given:
+        return str(Url.read(given, what="the URL of the global search"))
+    return f"{url.origin}/gs" if url.is_loopback else SEARCH_URL
+
+
+def catalog_base(given: str | None, url: Url) -> str:
+    """Return where plans are described, likewise."""
+    if given:
+        return str(Url.read(given, what="the URL of the global catalog"))
+    return f"{url.origin}/catalog/api/v1" if url.is_loopback else CATALOG_URL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,22 +12,26 @@ import anyio
 
 from qawait import limits
 from qawait.errors import ProtocolError, QawaitError, RejectedError, UnknownOutcomeError
-from qawait.ibm.auth import TokenSource
+from qawait.ibm.auth import TokenSource, authorised
+from qawait.ibm.instances import Directory
+from qawait.ibm.results import Results
 from qawait.ibm.transport import Transport, trusting
-from qawait.ibm.wire import API_VERSION, backends, jobs
+from qawait.ibm.wire import API_VERSION, backends, jobs, sessions
 from qawait.ibm.wire.jobs import JobFilter
-from qawait.secret import Secret
 from qawait.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from qawait.ibm.account import Account
+    from qawait.ibm.account import Access, Account
+    from qawait.ibm.body import Sink
+    from qawait.ibm.instances import Instance
     from qawait.ibm.wire import Reply, Request
-    from qawait.jobs.service import CancelReply, Group
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.jobs.service import CancelReply, Fetched, Group
+    from qawait.secret import Secret
+    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
 
 _AGENT: Final = f"qawait/{__version__}"
 
@@ -34,37 +39,41 @@ _AGENT: Final = f"qawait/{__version__}"
 class IBMService:
     """One instance of IBM Quantum, spoken to on behalf of one account.
 
-    `decode` turns the bytes of a result into its value. `transport` and
+    `disk_bytes` is how much of the last results stays on disk. `transport` and
     `iam_transport` replace the connections to `account.url` and
-    `account.iam_url`. Each method is one request; one that the service refuses
-    with 401 is sent once more with a new token, since a 401 means that nothing
-    was carried out.
+    `account.iam_url`, and `tokens` goes on with tokens already had. Each method
+    is one request; one that the service refuses with 401 is sent once more with
+    a new token, since a 401 means that nothing was carried out.
     """
 
     def __init__(
         self,
         account: Account,
         *,
-        decode: Callable[[bytes], Awaitable[Any]],
+        disk_bytes: int = 0,
         transport: Transport | None = None,
         iam_transport: Transport | None = None,
+        tokens: TokenSource | None = None,
+        verify: ssl.SSLContext | None = None,
     ) -> None:
         self._account = account
-        self._decode = decode
-        context = None if transport and iam_transport else _context(account)
-        self._transport = transport or Transport(account.url, verify=context, proxy=account.proxy)
-        self._iam_transport = iam_transport or Transport(
-            account.iam_url, verify=context, proxy=account.proxy
-        )
-        self.tokens = TokenSource(account, self._iam_transport)
+        self._results = Results(self._call, hide=lambda: self._secrets, disk_bytes=disk_bytes)
         self._known: dict[str, Snapshot] = {}
         self._reading = anyio.Lock()
+        self._headers = plain_headers(account)
+        if verify is None and not (transport and iam_transport):
+            verify = certificates_for(account)
+        self._transport = transport or transport_to(account.url, account, verify)
+        self._iam_transport = iam_transport or transport_to(account.iam_url, account, verify)
+        self.tokens = tokens or TokenSource(account, self._iam_transport)
+        self._directory = Directory(account, self.tokens, verify=verify)
 
     def __repr__(self) -> str:
         return f"<IBMService {self._account.url}>"
 
     async def aclose(self) -> None:
         """Close every connection; the service cannot be used afterwards."""
+        self._results.close()
         try:
             await self._transport.aclose()
         finally:
@@ -150,17 +159,16 @@ class IBMService:
         self._known.update((job.job_id, job) for job in page)
         return page
 
-    async def fetch(self, job_id: str) -> Any | None:
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
         """Return the decoded result of a job that is DONE; `None` while there is none yet.
 
         Raises:
             JobFailedError: the service stored a traceback in place of a result.
         """
-        call = jobs.results(job_id)
         with _about(job_id=job_id):
-            reply = await self._call(call)
-            body = jobs.parse_results(reply, call, job_id=job_id, hide=self._secrets)
-            return None if body is None else await self._decode(body)
+            return await self._results.fetch(job_id, program, private=private)
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return what a failed job stored in place of a result, if anything."""
@@ -179,6 +187,44 @@ class IBMService:
         with _about(job_id=job_id), _effect(call):
             reply = await self._call(call)
             return jobs.parse_cancel(reply, call, hide=self._secrets)
+
+    async def open_session(
+        self, request: SessionRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> SessionDetails:
+        """Open one session or batch; `on_sending` as for `submit`.
+
+        Raises:
+            UnknownOutcomeError: as for `submit`; there may be a session.
+        """
+        call = sessions.create(request, instance=self._account.instance)
+        with _effect(call):
+            reply = await self._call(call, on_sending=on_sending)
+            return sessions.parse_session(reply, call, hide=self._secrets)
+
+    async def session(self, session_id: str) -> SessionDetails:
+        """Return what the service says about one session or batch."""
+        call = sessions.get(session_id)
+        return sessions.parse_session(await self._call(call), call, hide=self._secrets)
+
+    async def close_session(self, session_id: str) -> None:
+        """Let a session take no more jobs; those that are there run to their end.
+
+        Raises:
+            UnknownOutcomeError: it may have been closed.
+        """
+        await self._end_session(sessions.close(session_id))
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Let a session take no more jobs and drop the queued ones; those that run finish.
+
+        Raises:
+            UnknownOutcomeError: it may have been cancelled.
+        """
+        await self._end_session(sessions.cancel(session_id))
+
+    async def _end_session(self, call: Request) -> None:
+        with _effect(call):
+            sessions.parse_ended(await self._call(call), call, hide=self._secrets)
 
     # --- what else a client asks ---------------------------------------------------------------
 
@@ -234,6 +280,15 @@ class IBMService:
         """Return whether a backend is up and how long its queue is."""
         return await self._object(backends.status(name))
 
+    @property
+    def instance(self) -> str:
+        """The CRN of the instance."""
+        return self._account.instance
+
+    async def instances(self) -> list[Instance]:
+        """Return the instances that the account's API key can use; some requests, all safe."""
+        return await self._directory.instances()
+
     async def usage(self) -> dict[str, Any]:
         """Return how much of its time the instance has used."""
         return await self._object(backends.usage())
@@ -246,25 +301,17 @@ class IBMService:
 
     @property
     def _secrets(self) -> tuple[Secret, ...]:
-        """The credentials that no error may quote, should an answer echo them."""
-        token = self.tokens.current
-        return (self._account.token,) if token is None else (self._account.token, token)
+        return self.tokens.secrets
 
     async def _call(
-        self, request: Request, *, on_sending: Callable[[], None] | None = None
+        self,
+        request: Request,
+        *,
+        on_sending: Callable[[], None] | None = None,
+        sink: Callable[[], Sink] | None = None,
     ) -> Reply:
-        token = await self.tokens.token()
-        reply = await self._transport.send(request, self._headers(token), on_sending=on_sending)
-        if reply.status != HTTPStatus.UNAUTHORIZED:
-            return reply
-        fresh = await self.tokens.renew(token)
-        if fresh is token:
-            return reply
-        return await self._transport.send(request, self._headers(fresh), on_sending=on_sending)
-
-    def _headers(self, token: Secret) -> Mapping[str, str | Secret]:
-        bearer = Secret(f"Bearer {token.reveal()}")
-        return {"Authorization": bearer, **plain_headers(self._account)}
+        send = partial(self._transport.send, request, on_sending=on_sending, sink=sink)
+        return await authorised(self.tokens, self._headers, send)
 
     async def _object(self, call: Request) -> dict[str, Any]:
         return backends.parse_object(await self._call(call), call, hide=self._secrets)
@@ -284,10 +331,16 @@ def plain_headers(account: Account) -> dict[str, str]:
     }
 
 
-def _context(account: Account) -> ssl.SSLContext | None:
-    """Return one TLS context for API and IAM: loading the certificates takes a while."""
-    encrypted = any(url.startswith("https:") for url in (account.url, account.iam_url))
+def certificates_for(account: Account | Access) -> ssl.SSLContext | None:
+    """Return one TLS context for all places: loading the certificates takes a while."""
+    places = (account.iam_url, account.search_url, str(account.url))
+    encrypted = any(url.startswith("https:") for url in places)
     return trusting(account.ca_file) if encrypted else None
+
+
+def transport_to(url: str, account: Account | Access, verify: ssl.SSLContext | None) -> Transport:
+    """Return connections to one place, through the account's proxy before it."""
+    return Transport(url, verify=verify, proxy=account.proxies.before(url))
 
 
 @contextmanager

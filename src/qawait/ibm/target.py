@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from qawait.errors import ProtocolError
-from qawait.ibm.heavy import ensure_qiskit
+from qawait.ibm.heavy import ensure_qiskit, preload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,27 +16,35 @@ if TYPE_CHECKING:
     Sites = dict[tuple[int, ...], Any]
 
 _NOT_UNITARY: Final = frozenset({"measure", "delay", "reset"})
-_FRACTIONAL: Final = frozenset({"rx", "rzz"})
-"""IBM's fractional gates. They exclude control flow, and rzz takes angles up to π/2 only."""
+FRACTIONAL: Final = frozenset({"rx", "rzz"})
+"""IBM's fractional gates: turned by any angle, in one pulse."""
+_RZZ_ANGLES: Final = (0.0, math.pi / 2)
 _TIMING: Final = ("granularity", "min_length", "pulse_alignment", "acquire_alignment")
 _PARTS: Final = {"ms": 1e3, "us": 1e6, "µs": 1e6, "ns": 1e9}
 _MULTIPLES: Final = {"kHz": 1e3, "MHz": 1e6, "GHz": 1e9}
 
 
 def build_target(
-    configuration: Mapping[str, Any], properties: Mapping[str, Any] | None = None
+    configuration: Mapping[str, Any],
+    properties: Mapping[str, Any] | None = None,
+    *,
+    fractional_gates: bool = False,
 ) -> Target:
     """Return the target of a backend from its configuration and, if known, its properties.
 
     Properties bring errors and durations, and take out what is not operational.
-    Fractional gates (rx, rzz) are left out, as the real client does by default.
+    Fractional gates (rx, rzz) are left out unless asked for, as by the real client;
+    with them the transpiler needs qiskit-ibm-runtime, which folds rzz's angles.
 
     Raises:
         ProtocolError: if a description is malformed.
     """
+    if fractional_gates:
+        preload()
     ensure_qiskit()
+    left_out = frozenset() if fractional_gates else FRACTIONAL
     try:
-        return _Builder(configuration, properties or {}).build()
+        return _Builder(configuration, properties or {}, left_out).build()
     except ProtocolError:
         raise
     except Exception as error:  # whatever a malformed description makes qiskit stumble over
@@ -46,8 +55,14 @@ def build_target(
 class _Builder:
     """One target in the making."""
 
-    def __init__(self, configuration: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        configuration: Mapping[str, Any],
+        properties: Mapping[str, Any],
+        left_out: frozenset[str],
+    ) -> None:
         self._configuration = configuration
+        self._left_out = left_out
         self._num_qubits = int(configuration["n_qubits"])
         self._gates = {gate["name"]: gate for gate in configuration["gates"]}
         self._qubits = [_values(entries) for entries in properties.get("qubits", ())]
@@ -68,11 +83,12 @@ class _Builder:
             if name in flows:
                 target.add_instruction(flows[name], name=name)
             elif (operation := self._operation(name)) is not None:
-                target.add_instruction(operation, self._sites(name), name=name)
+                bounds = {"angle_bounds": [_RZZ_ANGLES]} if name == "rzz" else {}
+                target.add_instruction(operation, self._sites(name), name=name, **bounds)
         return target
 
     def _names(self) -> list[str]:
-        """Return what the backend supports, except fractional gates, without repeats."""
+        """Return what the backend supports and is not left out, without repeats."""
         from qiskit.circuit import CONTROL_FLOW_OP_NAMES
 
         configuration = self._configuration
@@ -80,7 +96,7 @@ class _Builder:
         known = _NOT_UNITARY | CONTROL_FLOW_OP_NAMES
         signed = [entry["name"] for entry in configuration.get("instruction_signatures", ())]
         names = [*configuration["basis_gates"], *(n for n in supported if n in known), *signed]
-        return [name for name in dict.fromkeys(names) if name not in _FRACTIONAL]
+        return [name for name in dict.fromkeys(names) if name not in self._left_out]
 
     def _operation(self, name: str) -> Any:
         """Return Qiskit's own instruction of that name, or an opaque one as described."""

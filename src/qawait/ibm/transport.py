@@ -15,7 +15,9 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import quote, urlencode
 
@@ -40,10 +42,11 @@ from qawait.ibm.wire.message import Reply, Request
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterable, Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 
     import httpx
 
+    from qawait.ibm.body import Sink
     from qawait.ibm.carrier import Carrier, Exchange
     from qawait.secret import Secret
 
@@ -86,12 +89,15 @@ class Transport:
         headers: Mapping[str, str | Secret],
         *,
         on_sending: Callable[[], None] | None = None,
+        sink: Callable[[], Sink] | None = None,
     ) -> Reply:
         """Send one request and return its complete answer, be it a success or a refusal.
 
         Credentials among the headers are given as `Secret`. The request's
         deadline counts from now, the wait for its turn included. `on_sending` is
         called right before the first byte may leave, and right after a checkpoint.
+        `sink` makes what takes the body of an answer with status 200 while it
+        comes in; the body of the reply is empty then.
 
         Raises:
             NotSentError: nothing reached the service.
@@ -102,7 +108,7 @@ class Transport:
         outcome: Reply | QawaitError | None = None
         started = time.monotonic()
         with anyio.move_on_after(request.deadline):
-            outcome = await self._in_turn(request, headers, progress)
+            outcome = await self._in_turn(request, headers, progress, sink)
         if outcome is None:
             outcome = self._late(request, progress)
         self._note(request, outcome, time.monotonic() - started)
@@ -119,14 +125,18 @@ class Transport:
         await self._carrier.aclose()
 
     async def _in_turn(
-        self, request: Request, headers: Mapping[str, str | Secret], progress: Progress
+        self,
+        request: Request,
+        headers: Mapping[str, str | Secret],
+        progress: Progress,
+        sink: Callable[[], Sink] | None,
     ) -> Reply | QawaitError:
         if request.bulk:
             await self._bulk_lanes.enter()
         try:
             await self._lanes.enter(urgent=request.urgent)
             try:
-                return await self._attempt(request, headers, progress)
+                return await self._attempt(request, headers, progress, sink)
             finally:
                 self._lanes.leave()
         finally:
@@ -134,10 +144,14 @@ class Transport:
                 self._bulk_lanes.leave()
 
     async def _attempt(
-        self, request: Request, headers: Mapping[str, str | Secret], progress: Progress
+        self,
+        request: Request,
+        headers: Mapping[str, str | Secret],
+        progress: Progress,
+        sink: Callable[[], Sink] | None,
     ) -> Reply | QawaitError:
         try:
-            return await self._exchange(request, headers, progress)
+            return await self._exchange(request, headers, progress, sink)
         except Exception as error:  # noqa: BLE001 - each failure gets a verdict, and none its frames
             return self._verdict(request, error, progress)
         except BaseException as stopped:  # noqa: BLE001 - it is raised again
@@ -146,11 +160,15 @@ class Transport:
             raise stopped.with_traceback(None) from None
 
     async def _exchange(
-        self, request: Request, headers: Mapping[str, str | Secret], progress: Progress
+        self,
+        request: Request,
+        headers: Mapping[str, str | Secret],
+        progress: Progress,
+        sink: Callable[[], Sink] | None,
     ) -> Reply | QawaitError:
         exchange = await self._carrier.ask(request, self._target(request), headers, progress)
         try:
-            return await _received(request, exchange)
+            return await _received(request, exchange, sink)
         finally:
             await exchange.aclose()
 
@@ -186,14 +204,19 @@ class Transport:
         _log.debug("%s: %s after %.3f s", request.name, end, seconds)
 
 
-async def _received(request: Request, exchange: Exchange) -> Reply | QawaitError:
+async def _received(
+    request: Request, exchange: Exchange, sink: Callable[[], Sink] | None
+) -> Reply | QawaitError:
     status, headers = exchange.status, exchange.headers
     if not 200 <= status < 300 and not 400 <= status < 600:  # noqa: PLR2004 - 2xx, 4xx, 5xx
         return ProtocolError(f"{request.name}: unexpected status {status}; none is followed")
-    reader = BodyReader(status, headers, max_bytes=request.max_bytes)
+    into = sink() if sink is not None and status == HTTPStatus.OK else None
+    reader = BodyReader(status, headers, max_bytes=request.max_bytes, sink=into)
     fault = reader.start() or await exchange.into(reader) or reader.finish()
     if fault is not None:
-        return ProtocolError(f"{request.name}: the answer {fault}")
+        error = ProtocolError(f"{request.name}: the answer {fault}")
+        error.__cause__ = reader.cause
+        return error
     return Reply(status=status, headers=headers, body=reader.take(), at=time.time())
 
 
@@ -258,23 +281,29 @@ class _Response:
         """Give the body to a reader; return the reader's first fault."""
         import httpx
 
+        # Not `aiter_raw()`, which counts a response that a test made in memory as read already.
+        chunks = aiter(cast("AsyncIterable[bytes]", self._response.stream))
         fault: str | None = None
         try:
-            async for chunk in self._chunks():
-                if fault is None and (fault := reader.feed(chunk)) is not None:
-                    # This ends the loop too; an iterator that is left early would linger.
-                    await self._response.aclose()
+            async for chunk in chunks:
+                try:
+                    fault = await reader.feed(chunk)
+                except BaseException:
+                    await self._cut(chunks)
+                    raise
+                if fault is not None:
+                    await self._cut(chunks)
+                    break
         except httpx.RemoteProtocolError:
-            if fault is None:
-                raise MalformedError("is malformed or cut short") from None
-        except Exception:
-            if fault is None:
-                raise
+            raise MalformedError("is malformed or cut short") from None
         return fault
 
-    def _chunks(self) -> AsyncIterable[bytes]:
-        # Not `aiter_raw()`, which counts a response that a test made in memory as read already.
-        return cast("AsyncIterable[bytes]", self._response.stream)
+    async def _cut(self, chunks: AsyncIterator[bytes]) -> None:
+        """Close the response, and end an iterator that would linger, left early."""
+        with anyio.move_on_after(limits.LEAVE_SECONDS, shield=True), suppress(Exception):
+            await self._response.aclose()
+            async for _ in chunks:
+                pass
 
     async def aclose(self) -> None:
         """Let go of the connection."""

@@ -59,7 +59,7 @@ async def wait_ended(driver: Driver, *, seconds: float = math.inf) -> None:
         message = f"the job is still {driver.status} after {seconds:g} s of waiting"
         raise DeadlineExceededError(message, job_id=driver.state.job_id, tag=driver.tag)
     if driver.trouble is not None and not driver.is_ended:
-        raise driver.trouble
+        raise driver.trouble.again()
 
 
 async def wait_result(driver: Driver) -> Any:

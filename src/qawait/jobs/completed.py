@@ -143,7 +143,7 @@ async def wait_any(jobs: Iterable[Job[ResultT]], *, seconds: float) -> Job[Resul
 
 def _check_ended(job: Job[Any]) -> None:
     if not job.driver.is_ended and job.driver.trouble is not None:
-        raise job.driver.trouble
+        raise job.driver.trouble.again()
 
 
 def _hand_over(reference: weakref.ref[AsCompleted[ResultT]], ended: Driver) -> None:

@@ -112,7 +112,7 @@ class Driver:
         self.began = 0.0  # when the last of them was started
         self.working = 0  # tasks under way on behalf of this job
         self._fetch: Fetch | None = None
-        self.submission: Submission | None = None
+        self.submission: Submission[str] | None = None
 
     def __repr__(self) -> str:
         state = self.state
@@ -303,7 +303,7 @@ class Driver:
         """Return the error that says why there is no remote job, or none to be seen."""
         error = self.error or self.trouble
         if error is not None:
-            return error
+            return error.again()
         return JobCancelledError("the job was cancelled before it was submitted", tag=self.tag)
 
     # --- moving ---------------------------------------------------------------------------------
@@ -451,9 +451,17 @@ class Driver:
         return error
 
     def fetched(self) -> Fetch:
-        """Return the one download of the job's result."""
+        """Return the one download of the job's result, whoever else follows the job."""
         if self._fetch is None:
-            self._fetch = Fetch(self.shared.host, self.shared.calls, self.job_id)
+            shared, about = self.shared, self.request or self.snapshot
+            self._fetch = shared.results.fetches.get(self.job_id) or Fetch(
+                shared.host,
+                shared.calls,
+                shared.results,
+                self.job_id,
+                program=about.program if about else None,
+                private=self.is_private,
+            )
         return self._fetch
 
 

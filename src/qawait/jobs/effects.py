@@ -28,6 +28,8 @@ from qawait.jobs.service import CancelReply
 from qawait.types import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qawait.jobs.driver import Driver
     from qawait.types import SubmitRequest
 
@@ -37,7 +39,11 @@ _log = logging.getLogger("qawait.driver")
 async def submit(driver: Driver, request: SubmitRequest) -> None:
     """Submit the job, once its intent is kept."""
     shared = driver.shared
-    driver.submission = submitting.Submission(shared.service, shared.calls, request)
+
+    async def send(on_sending: Callable[[], None]) -> str:
+        return await shared.service.submit(request, on_sending=on_sending)
+
+    driver.submission = submitting.Submission(send, shared.calls, tag=request.tag)
     try:
         job_id = await driver.submission.post(lambda: shared.keeper.intend(driver))
     except UnknownOutcomeError as error:
@@ -110,7 +116,7 @@ async def _postpone(driver: Driver, error: QawaitError) -> None:
 async def deliver(driver: Driver) -> None:
     """Fetch the result of a job that somebody runs, and tell of it."""
     try:
-        await driver.fetched().result(driver.shared.service)
+        await driver.fetched().ready(driver.shared.service)
     except QawaitError as error:
         # whoever waits for the result asks again and is told
         _log.debug("fetching job %s failed: %s", driver.name, type(error).__name__)
@@ -134,9 +140,8 @@ async def confirm(driver: Driver) -> None:
 
 async def failure_text(driver: Driver) -> str | None:
     """Return what a failed job stored in place of a result, if it can be had."""
-    service = driver.shared.service
     try:
-        return await driver.shared.calls.retrying(lambda: service.failure_text(driver.job_id))
+        return await driver.fetched().failure_text(driver.shared.service)
     except QawaitError as error:
         _log.debug("no text for failed job %s: %s", driver.name, type(error).__name__)
         return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.types import SessionDetails, SessionRequest, Snapshot, SubmitRequest
 
 
 class CancelReply(enum.StrEnum):
@@ -38,6 +38,14 @@ class Group:
 
     tag: str | None = None
     session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A decoded result, and about how many bytes of memory it takes."""
+
+    value: Any
+    size: int
 
 
 class Service(Protocol):
@@ -77,8 +85,14 @@ class Service(Protocol):
         """Return one page of the ended jobs of a group, as `pending` does of the others."""
         ...
 
-    async def fetch(self, job_id: str) -> Any | None:
-        """Return the decoded result of a job that is DONE; `None` while there is none yet."""
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
+        """Return the decoded result of a job that is DONE; `None` while there is none yet.
+
+        `program` is the one that the job runs, if known. The service gives the
+        result of a `private` job once: it is not lost if decoding it fails.
+        """
         ...
 
     async def failure_text(self, job_id: str) -> str | None:
@@ -87,4 +101,26 @@ class Service(Protocol):
 
     async def cancel(self, job_id: str) -> CancelReply:
         """Ask the service to cancel one job."""
+        ...
+
+
+class SessionService(Protocol):
+    """A remote service that keeps sessions and batches; its errors are those of `Service`."""
+
+    async def open_session(
+        self, request: SessionRequest, *, on_sending: Callable[[], None] | None = None
+    ) -> SessionDetails:
+        """Open one session or batch."""
+        ...
+
+    async def session(self, session_id: str) -> SessionDetails:
+        """Return what the service says about one session or batch."""
+        ...
+
+    async def close_session(self, session_id: str) -> None:
+        """Let a session take no more jobs."""
+        ...
+
+    async def cancel_session(self, session_id: str) -> None:
+        """Let a session take no more jobs and drop the queued ones."""
         ...

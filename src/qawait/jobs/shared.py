@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from qawait.jobs.fetching import KeptResults
 from qawait.jobs.keeper import NoKeeper
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Shared:
     calls: Calls
     keeper: Keeper = field(default_factory=NoKeeper)
     wall_clock: Callable[[], float] = time.time
+    results: KeptResults = field(default_factory=KeptResults)
     live: set[Driver] = field(default_factory=set, init=False)  # those that somebody waits for
 
     def __post_init__(self) -> None:

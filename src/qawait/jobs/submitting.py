@@ -7,7 +7,7 @@ different question, who carries this submit's tag, and never by posting again.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
@@ -20,22 +20,29 @@ if TYPE_CHECKING:
 
     from qawait.jobs.calls import Calls
     from qawait.jobs.service import Service
-    from qawait.types import Snapshot, SubmitRequest
+    from qawait.types import Snapshot
 
+T = TypeVar("T")
 _log = logging.getLogger("qawait.submitting")
 
 
-class Submission:
-    """One submit, which can be withdrawn as long as nothing of it has left.
+class Submission(Generic[T]):
+    """One request that makes something, withdrawn as long as nothing of it has left.
 
-    A try that certainly had no effect (not sent, or throttled) puts it back into
-    that state.
+    `send` is given what it has to call right before the first byte may leave. A
+    try that certainly had no effect (not sent, or throttled) can be withdrawn again.
     """
 
-    def __init__(self, service: Service, calls: Calls, request: SubmitRequest) -> None:
-        self._service = service
+    def __init__(
+        self,
+        send: Callable[[Callable[[], None]], Awaitable[T]],
+        calls: Calls,
+        *,
+        tag: str | None = None,
+    ) -> None:
+        self._send = send
         self._calls = calls
-        self._request = request
+        self._tag = tag
         self._is_sending = False
         self._is_withdrawn = False
         self._scope = anyio.CancelScope()
@@ -46,20 +53,20 @@ class Submission:
         if not self._is_sending:
             self._scope.cancel()
 
-    async def post(self, before: Callable[[], Awaitable[None]]) -> str:
-        """Await `before()`, then submit, and return the job's id.
+    async def post(self, before: Callable[[], Awaitable[None]]) -> T:
+        """Await `before()`, then send, and return what that gave.
 
         Raises:
             JobCancelledError: it was withdrawn before anything was sent.
-            UnknownOutcomeError: the answer was lost; `look_up` tells.
-            QawaitError: there is certainly no job.
+            UnknownOutcomeError: the answer was lost; for a job `look_up` tells.
+            QawaitError: certainly nothing was made.
         """
         with self._scope:
             await before()
             return await self._until_sent()
-        raise JobCancelledError("withdrawn before it was sent", tag=self._request.tag)
+        raise JobCancelledError("withdrawn before it was sent", tag=self._tag)
 
-    async def _until_sent(self) -> str:
+    async def _until_sent(self) -> T:
         attempt = 1
         while True:
             try:
@@ -71,9 +78,9 @@ class Submission:
             await anyio.sleep(pause)
             attempt += 1
 
-    async def _try(self) -> str:
+    async def _try(self) -> T:
         try:
-            return await self._service.submit(self._request, on_sending=self._on_sending)
+            return await self._send(self._on_sending)
         except (NotSentError, ThrottledError):
             self._is_sending = False
             if self._is_withdrawn:

@@ -18,7 +18,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from qawait import limits
 from qawait.errors import RejectedError
-from qawait.jobs.service import CancelReply
+from qawait.jobs.service import CancelReply, Fetched
 from qawait.testing.ledger import Outcome, Request, SimulatedJob
 from qawait.testing.loop import process_name
 from qawait.testing.timeline import Timeline
@@ -155,9 +155,13 @@ class SimulatedService:
         )
         return page[offset : offset + limits.LIST_PAGE]
 
-    async def fetch(self, job_id: str) -> Any | None:
-        """Return the scripted result of a job that is DONE, else nothing."""
-        return await self._request("fetch", job_id, lambda now: self._result_of(job_id, now))
+    async def fetch(
+        self, job_id: str, *, program: str | None = None, private: bool = False
+    ) -> Fetched | None:
+        """Return the scripted result of a job that is DONE, else nothing; it takes no memory."""
+        del program, private
+        result = await self._request("fetch", job_id, lambda now: self._result_of(job_id, now))
+        return None if result is None else Fetched(result, 0)
 
     async def failure_text(self, job_id: str) -> str | None:
         """Return a traceback's text."""

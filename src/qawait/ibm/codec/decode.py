@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 
 from qawait import limits
-from qawait.ibm.codec import spans
 from qawait.ibm.codec.inflate import Budget
-from qawait.ibm.codec.stream import StreamDecoder
 from qawait.ibm.codec.values import read_json
 from qawait.ibm.heavy import inline_or_in_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from qawait.ibm.codec.stream import StreamDecoder
 
 
-async def decode(body: bytes, *, circuits: bool = False) -> Any:
-    """Return what `decode_result` does, without holding up the event loop for long.
-
-    Large arrays are decoded chunk by chunk. The rest is read at once if it is
-    small, else in a worker thread, as is the first result that needs
-    qiskit-ibm-runtime.
+async def feed(decoder: StreamDecoder, piece: bytes) -> None:
+    """Feed a decoder, and let the event loop have its turn after each step.
 
     Raises:
-        ProtocolError: if the result is malformed, truncated or too large.
+        ProtocolError: if the body is malformed or too large.
     """
-    if len(body) <= limits.STREAM_TEXT_BYTES:  # there is no large array in it
-        return await _ended(partial(decode_result, body, circuits=circuits), body)
-    decoder = StreamDecoder(circuits=circuits)
-    for start in range(0, len(body), limits.STREAM_CHUNK_BYTES):
-        work_left = decoder.feed(body[start : start + limits.STREAM_CHUNK_BYTES])
+    for start in range(0, len(piece), limits.STREAM_CHUNK_BYTES):
+        work_left = decoder.feed(piece[start : start + limits.STREAM_CHUNK_BYTES])
         await anyio.lowlevel.checkpoint()
         while work_left:
             work_left = decoder.feed(b"")
             await anyio.lowlevel.checkpoint()
-    return await finish(decoder)
 
 
 async def finish(decoder: StreamDecoder) -> Any:
     """Return what `decoder.finish()` does, without holding up the event loop for long.
 
+    What takes long is done in a worker thread, as is the first result that needs
+    qiskit-ibm-runtime.
+
     Raises:
         ProtocolError: if the result is malformed, truncated or too large.
     """
-    return await _ended(decoder.finish, decoder.skeleton)
-
-
-async def _ended(work: Callable[[], Any], text: bytes) -> Any:
-    inline = len(text) <= limits.INLINE_BYTES and not spans.needs_runtime(text)
-    return await inline_or_in_worker(work, inline=inline)
+    return await inline_or_in_worker(decoder.finish, inline=decoder.is_quick)
 
 
 def decode_result(body: bytes, *, circuits: bool = False) -> Any:

@@ -51,6 +51,15 @@ class Budget:
             raise ProtocolError("the result decompresses to more than its limit")
         self._taken += size
 
+    def give_back(self, size: int) -> None:
+        """Account for `size` bytes that were taken and are let go of."""
+        self._taken -= size
+
+    @property
+    def taken(self) -> int:
+        """The bytes that are accounted for."""
+        return self._taken
+
 
 def from_base64(text: bytes | str) -> bytes:
     """Return the bytes behind base64 text that has nothing in it that does not belong there.

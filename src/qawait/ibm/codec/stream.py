@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from qawait import limits
 from qawait.errors import ProtocolError
+from qawait.ibm.codec import spans
 from qawait.ibm.codec.arrays import Filling, size_of
 from qawait.ibm.codec.inflate import Budget
 from qawait.ibm.codec.values import read_json
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _MARK: Final = re.compile(
     rb'\{~"__type__"~:~"ndarray"~,~"__value__"~:~"'.replace(b"~", rb"[ \t\n\r]{0,64}")
@@ -32,11 +30,28 @@ _ESCAPE: Final = re.compile(rb"\\(?:/|u00([0-9A-Fa-f]{2}))")
 _CUT_ESCAPE: Final = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
+class Growing(Protocol):
+    """What becomes of a large text while it comes in."""
+
+    def feed(self, text: bytes) -> None:
+        """Take further text; `advance` does the work on it."""
+
+    def advance(self) -> int:
+        """Unpack a piece of what was fed; return its bytes, 0 once all is done."""
+
+    def finish(self) -> Any:
+        """Return what the text stands for, all of which has been fed and worked on."""
+
+
 class StreamDecoder:
     """Takes the body of a result in chunks of any size and makes its value of them.
 
     With `circuits`, the input of a job can be read too, as for `decode_result`.
+    The methods that a subclass may replace tell large texts of another form.
     """
+
+    mark = _MARK
+    """What stands before a large text; `_MARK_BYTES` long at most."""
 
     def __init__(self, *, circuits: bool = False) -> None:
         self._circuits = circuits
@@ -44,14 +59,25 @@ class StreamDecoder:
         self._skeleton = bytearray()
         self._buffer = b""
         self._at = 0  # what is before this in the buffer is done with
-        self._filling: Filling | None = None
-        self._arrays: dict[str, NDArray[Any]] = {}
+        self._filling: Growing | None = None
+        self._found: dict[str, Any] = {}
         self._name = os.urandom(16).hex()  # that no service can guess
 
     @property
     def skeleton(self) -> bytes:
         """What is kept of the body so far; all of it, as long as no large array has begun."""
         return bytes(self._skeleton) + self._buffer[self._at :]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the value takes: those of its arrays and of its text."""
+        return self._budget.taken + len(self._skeleton)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether `finish` does so little that an event loop can wait for it."""
+        text = self._skeleton
+        return len(text) <= limits.INLINE_BYTES and not spans.needs_runtime(self.skeleton)
 
     def feed(self, chunk: bytes) -> bool:
         """Take the next bytes, and return whether work on them is left.
@@ -80,7 +106,32 @@ class StreamDecoder:
         if self._filling is not None:
             raise ProtocolError("the result ends within an array")
         self._keep(len(self._buffer))
-        return read_json(self._skeleton, self._budget, arrays=self._arrays, circuits=self._circuits)
+        return self.read(self._skeleton, self._budget, self._found)
+
+    # --- what a subclass may replace -----------------------------------------------------------
+
+    def begins(self, start: bytes, budget: Budget) -> bool:
+        """Whether a text that begins so is a large one that stands for something.
+
+        An array beyond the budget stays text: the budget grows with the rest of
+        the body.
+        """
+        size = size_of(start)
+        return size is not None and budget.covers(size)
+
+    def growing(self, budget: Budget) -> Growing:
+        """Return what such a text is fed to."""
+        return Filling(budget)
+
+    def read(self, text: bytearray, budget: Budget, found: dict[str, Any]) -> Any:
+        """Return the value of a text in which the names of `found` stand for what became of them.
+
+        Raises:
+            ProtocolError: as for `finish`.
+        """
+        return read_json(text, budget, arrays=found, circuits=self._circuits)
+
+    # --- the way through the body --------------------------------------------------------------
 
     def _work(self) -> bool:
         left = limits.STREAM_STEP_BYTES
@@ -93,44 +144,39 @@ class StreamDecoder:
 
     def _seek(self) -> int:
         """Look for the next large array; return the bytes gone through, 0 if more must come."""
-        mark = _MARK.search(self._buffer, self._at)
+        mark = self.mark.search(self._buffer, self._at)
         if mark is None:
             last = self._buffer.rfind(b"{", max(self._at, len(self._buffer) - _MARK_BYTES))
             self._keep(last if last >= 0 else len(self._buffer))
             return 0
-        text = self._buffer[mark.end() : mark.end() + limits.STREAM_TEXT_BYTES]
-        if b'"' in text:  # a small one
-            self._keep(mark.end())
-        elif len(text) < limits.STREAM_TEXT_BYTES:
+        begin = mark.end()
+        end = self._buffer.find(b'"', begin, begin + limits.STREAM_TEXT_BYTES)
+        if end >= 0:  # a small one
+            self._keep(end)
+            return end - begin + 1
+        text = self._buffer[begin : begin + limits.STREAM_TEXT_BYTES]
+        if len(text) < limits.STREAM_TEXT_BYTES:
             self._keep(mark.start())
             return 0
-        elif self._is_array(text):
-            self._keep(mark.end())
+        if self.begins(_unescaped(text), self._budget):
+            self._keep(begin)
             self._skeleton += self._next_name().encode("ascii")
-            self._filling = Filling(self._budget)
+            self._filling = self.growing(self._budget)
         else:
-            self._keep(mark.end() + len(text))
+            self._keep(begin + len(text))
         return len(text) + 1
 
-    def _is_array(self, start: bytes) -> bool:
-        """Whether a text that begins so is an array within the budget.
-
-        One beyond it stays text: the budget grows with the rest of the body.
-        """
-        size = size_of(_unescaped(start))
-        return size is not None and self._budget.covers(size)
-
     def _next_name(self) -> str:
-        return f"{self._name}-{len(self._arrays)}"
+        return f"{self._name}-{len(self._found)}"
 
-    def _fill(self, filling: Filling) -> int:
+    def _fill(self, filling: Growing) -> int:
         """Unpack some of an array; return the bytes gone through, 0 if more must come."""
         if done := filling.advance():
             return done
         text = self._buffer[self._at : self._at + limits.STREAM_CHUNK_BYTES]
         end = text.find(b'"')
         if end == 0:
-            self._arrays[self._next_name()] = filling.finish()
+            self._found[self._next_name()] = filling.finish()
             self._filling = None
             return 1
         text = text[:end] if end > 0 else _without_cut_escape(text)

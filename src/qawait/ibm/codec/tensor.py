@@ -7,6 +7,8 @@ The form is that of `CompressedTensorModel` in ibm-quantum-schemas, as version
 from __future__ import annotations
 
 import math
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qawait import limits
@@ -16,6 +18,7 @@ from qawait.ibm.codec.inflate import Inflater, text_pieces
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from qawait.ibm.codec.inflate import Budget
@@ -38,8 +41,69 @@ _ITEMS: Final = {
 _BLOCK: Final = 64 * 2**10  # of packed bits; eight times as much unpacked fits into a cache
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedBits:
+    """Bits as Qiskit's `BitArray` keeps them: `BitArray(bits.array, bits.num_bits)`.
+
+    The last axis of `array`, of bytes, holds `num_bits` bits, right-aligned, the
+    highest first. Two with equal shapes can be combined by `array ^ array`.
+    """
+
+    array: NDArray[np.uint8]
+    num_bits: int
+
+
+class Unpacking:
+    """The data of a tensor, unpacked while its text comes in, before its shape is known."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._stream = Inflater()
+        self._pieces: deque[bytes] = deque()
+        self.size = 0
+
+    def feed(self, text: bytes) -> None:
+        """Take further text; `advance` does the work on it.
+
+        Raises:
+            ProtocolError: if it is malformed.
+        """
+        self._stream.feed(text)
+
+    def advance(self) -> int:
+        """Unpack a piece of what was fed; return its bytes, 0 once all is done.
+
+        Raises:
+            ProtocolError: if the data is malformed or beyond the budget.
+        """
+        piece = self._stream.read(_BLOCK)
+        if piece:
+            self._budget.take(len(piece))
+            self._pieces.append(piece)
+            self.size += len(piece)
+        return len(piece)
+
+    def finish(self) -> Unpacking:
+        """Return itself, all of whose text has been fed and worked on.
+
+        Raises:
+            ProtocolError: if it is truncated or goes on.
+        """
+        self._stream.finish()
+        return self
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the data once, and let go of each piece."""
+        while self._pieces:
+            yield self._pieces.popleft()
+
+    def pass_on(self) -> None:
+        """Leave the room of it to the array that it becomes."""
+        self._budget.give_back(self.size)
+
+
 class _Tensor(NamedTuple):
-    text: str
+    data: str | Unpacking
     shape: tuple[int, ...]
     dtype: str
 
@@ -56,18 +120,18 @@ def decode_tensor(record: Mapping[str, Any], budget: Budget) -> NDArray[Any]:
     count = math.prod(tensor.shape)
     if tensor.dtype == "bool":
         budget.take(count)
-        packed = _filled(tensor.text, -(-count // 8), budget)
+        packed = _filled(tensor.data, -(-count // 8), budget)
         flat = np.unpackbits(packed, count=count, bitorder="little").view(np.bool_)
     elif tensor.dtype in _ITEMS:
         dtype = np.dtype(_ITEMS[tensor.dtype])
-        flat = _filled(tensor.text, count * dtype.itemsize, budget).view(dtype)
+        flat = _filled(tensor.data, count * dtype.itemsize, budget).view(dtype)
     else:
         raise ProtocolError(f"a tensor has the unknown dtype {tensor.dtype!r:.60}")
     return _shaped(flat, tensor.shape)
 
 
-def decode_bits(record: Mapping[str, Any], budget: Budget) -> tuple[NDArray[Any], int]:
-    """Return a tensor of bits as `BitArray` keeps them, and how many its last axis has.
+def decode_bits(record: Mapping[str, Any], budget: Budget) -> PackedBits:
+    """Return a tensor of bits as `BitArray` keeps them.
 
     The first bit along that axis becomes the lowest of the number that the bytes
     of a row are, highest first. At no time is there a byte for every bit.
@@ -86,11 +150,11 @@ def decode_bits(record: Mapping[str, Any], budget: Budget) -> tuple[NDArray[Any]
     budget.take(rows * row_bytes)
     packed = np.empty((rows, row_bytes), dtype=np.uint8)
     done = 0
-    for block in _blocks(tensor.text, rows * bits, 8 * bits):
+    for block in _blocks(tensor.data, rows * bits, 8 * bits):
         some = _repacked(block, bits)[: rows - done]
         packed[done : done + len(some)] = some
         done += len(some)
-    return _shaped(packed, (*outer, row_bytes)), bits
+    return PackedBits(_shaped(packed, (*outer, row_bytes)), bits)
 
 
 def _repacked(block: bytes, bits: int) -> NDArray[Any]:
@@ -103,10 +167,10 @@ def _repacked(block: bytes, bits: int) -> NDArray[Any]:
     return np.packbits(padded, bitorder="little").reshape(len(rows), -1)[:, ::-1]
 
 
-def _blocks(text: str, bits: int, multiple: int) -> Iterator[bytes]:
+def _blocks(data: str | Unpacking, bits: int, multiple: int) -> Iterator[bytes]:
     """Yield `bits` packed bits, in blocks of a multiple of so many; the last filled up."""
     unit, left, odd = multiple // 8, -(-bits // 8), b""
-    for piece in _pieces(text):
+    for piece in _pieces(data):
         left -= len(piece)
         if left < 0:
             raise ProtocolError("a tensor is longer than it says")
@@ -121,26 +185,29 @@ def _blocks(text: str, bits: int, multiple: int) -> Iterator[bytes]:
         yield odd.ljust(unit, b"\0")
 
 
-def _filled(text: str, size: int, budget: Budget) -> NDArray[Any]:
-    """Return the `size` bytes behind a text."""
+def _filled(data: str | Unpacking, size: int, budget: Budget) -> NDArray[Any]:
+    """Return the `size` bytes of a tensor."""
     import numpy as np
 
     budget.take(size)
-    data = np.empty(size, dtype=np.uint8)
+    whole = np.empty(size, dtype=np.uint8)
     filled = 0
-    for piece in _pieces(text):
+    for piece in _pieces(data):
         if filled + len(piece) > size:
             raise ProtocolError("a tensor is longer than it says")
-        data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        whole[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
     if filled < size:
         raise ProtocolError("a tensor is shorter than it says")
-    return data
+    return whole
 
 
-def _pieces(text: str) -> Iterator[bytes]:
+def _pieces(data: str | Unpacking) -> Iterator[bytes]:
+    if isinstance(data, Unpacking):
+        yield from data.pieces()
+        return
     stream = Inflater()
-    for part in text_pieces(text):
+    for part in text_pieces(data):
         stream.feed(part)
         while piece := stream.read(_BLOCK):
             yield piece
@@ -155,10 +222,16 @@ def _shaped(flat: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _read(record: Mapping[str, Any]) -> _Tensor:
-    text, shape, dtype = map(record.get, ("data", "shape", "dtype"))
-    if not isinstance(text, str) or not isinstance(shape, list) or not isinstance(dtype, str):
+    data, shape, dtype = map(record.get, ("data", "shape", "dtype"))
+    if (
+        not isinstance(data, str | Unpacking)
+        or not isinstance(shape, list)
+        or not isinstance(dtype, str)
+    ):
         raise ProtocolError("a tensor lacks its data, shape or dtype")
+    if isinstance(data, Unpacking):
+        data.pass_on()
     most = 8 * limits.RESULT_BODY_BYTES
     if not all(type(extent) is int and 0 <= extent <= most for extent in shape):
         raise ProtocolError("a tensor has a shape that is none")
-    return _Tensor(text, tuple(shape), dtype)
+    return _Tensor(data, tuple(shape), dtype)

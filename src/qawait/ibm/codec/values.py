@@ -64,13 +64,33 @@ def read_json(
         ProtocolError: if the result is malformed, truncated or beyond the
             budget, or holds a value of an unknown type, or a circuit unasked.
     """
-    reader = _Reader(budget, arrays or {}, circuits=circuits)
+    return parse(text, _Reader(budget, arrays or {}, circuits=circuits).read)
+
+
+def parse(text: bytes | bytearray, read: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    """Return the value of JSON whose objects `read` makes of their keys and values.
+
+    Raises:
+        ProtocolError: if it is no JSON, or nests too deeply.
+    """
     try:
-        return json.loads(str(text, "utf-8"), object_pairs_hook=reader.read)
+        return json.loads(str(text, "utf-8"), object_pairs_hook=read)
     except RecursionError as error:
         raise ProtocolError("the result nests too deeply") from error
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         raise ProtocolError(f"the result is not JSON: {error!s:.200}") from error
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as it is.
+
+    Raises:
+        ProtocolError: if a key occurs twice in it.
+    """
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ProtocolError("the result has an object with a duplicate key")
+    return record
 
 
 class _Reader:
@@ -84,9 +104,7 @@ class _Reader:
         self._circuits = circuits
 
     def read(self, pairs: list[tuple[str, Any]]) -> Any:
-        record = dict(pairs)
-        if len(record) != len(pairs):
-            raise ProtocolError("the result has an object with a duplicate key")
+        record = unique(pairs)
         if "__type__" not in record:
             return record
         tag = record["__type__"]
@@ -117,11 +135,11 @@ class _Reader:
 
 
 def _array(value: Any, budget: Budget) -> Any:
-    import numpy as np
-
     if isinstance(value, str):
         return value if value in _EXTRAPOLATORS else decode_array(value, budget)
     if isinstance(value, list | int):
+        import numpy as np
+
         budget.take(_size_as_array(value))
         return np.array(value)
     raise TypeError(f"neither text nor a list but {type(value).__name__}")

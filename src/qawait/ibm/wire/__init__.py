@@ -5,7 +5,7 @@ parses comes from outside, so each ends with a value or with a `QawaitError`,
 never with a `KeyError`.
 """
 
-from qawait.ibm.wire import backends, iam, jobs
+from qawait.ibm.wire import backends, iam, instances, jobs, sessions
 from qawait.ibm.wire.message import API_VERSION, Reply, Request
 
-__all__ = ["API_VERSION", "Reply", "Request", "backends", "iam", "jobs"]
+__all__ = ["API_VERSION", "Reply", "Request", "backends", "iam", "instances", "jobs", "sessions"]

@@ -84,6 +84,8 @@ def _options(job: SubmitRequest) -> dict[str, object]:
         options["cost"] = _cost(job.max_execution_time)
     if job.session_id is not None:
         options["session_id"] = job.session_id
+    if job.calibration_id is not None:
+        options["calibration_id"] = job.calibration_id
     if job.private:
         options["private"] = True
     if job.image is not None:
