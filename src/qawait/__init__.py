@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
-    from qawait.runner import Estimator, Sampler
+    from qawait.runner import Estimator, NoiseLearner, Sampler
     from qawait.scope import Scope
     from qawait.session import Session
 
@@ -72,6 +72,7 @@ __all__ = [
     "JobFailedError",
     "JobStatus",
     "JobTimedOutError",
+    "NoiseLearner",
     "NotSentError",
     "PollSchedule",
     "ProtocolError",
@@ -105,6 +106,7 @@ _LATER = {
     "Estimator": "qawait.runner",
     "Instance": "qawait.ibm.instances",
     "Job": "qawait.jobs.job",
+    "NoiseLearner": "qawait.runner",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",

@@ -388,6 +388,7 @@ class Client(Runner, Browser, SessionMaker):
 
         program = await prepare(target, lambda: progress.tell(Stage.TRANSPILING))
         described = await (target() if not progress.stages else self._backends.ready(backend))
+        options = options.within(program.environment)
         request = SubmitRequest(
             program=program.name,
             backend=await self._backends.mock_of(described) if options.dry_run else described.name,
@@ -397,6 +398,8 @@ class Client(Runner, Browser, SessionMaker):
             max_execution_time=options.max_execution_time or limits.DEFAULT_EXECUTION_SECONDS,
             private=options.private,
             session_id=session_id,
+            log_level=program.environment.log_level,
+            image=program.environment.image,
             calibration_id=described.calibration_id,
         )
         self._check_usable()

@@ -212,6 +212,8 @@ POLL_JITTER: Final = 0.12
 
 # --- circuits and results ----------------------------------------------------------------------
 
+DEFAULT_PROGRAM: Final = "legacy"
+"""How primitives run unless told: what `SamplerV2` of qiskit-ibm-runtime 0.51 means too."""
 QPY_NEWEST_SENT: Final = 17
 """The newest QPY version that the programs `sampler` and `estimator` read."""
 QPY_OLDEST_READ: Final = 13

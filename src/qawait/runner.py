@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from qawait import limits
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult, PubResult, SamplerPubResult
 
     from qawait.ibm.backend import Backend
-    from qawait.ibm.primitives import Program
+    from qawait.ibm.primitives import Choice, Environment, Program, RawProgram
     from qawait.jobs.driver import Driver
     from qawait.types import OnCancel, Update
 
@@ -70,13 +69,15 @@ class JobOptions:
         for name in ("private", "dry_run"):
             _check_flag(name, getattr(self, name))
 
-
-def _check_program(name: object, params: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"program_id must be a program's name, not {name!r:.100}")
-    if not isinstance(params, Mapping | bytes):
-        kind = type(params).__name__
-        raise ConfigError(f"params must be a mapping, or JSON as bytes, not {kind}")
+    def within(self, environment: Environment) -> JobOptions:
+        """Return these options, with what the environment says where they say nothing."""
+        seconds = self.max_execution_time
+        return replace(
+            self,
+            tags=tuple(dict.fromkeys((*self.tags, *environment.tags))),
+            max_execution_time=environment.max_execution_time if seconds is None else seconds,
+            private=self.private or environment.private,
+        )
 
 
 def _check_flag(name: str, value: object) -> None:
@@ -148,23 +149,29 @@ class Runner(ABC):
         backend: Backend | str | None = None,
         *,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
     ) -> Sampler:
         """Return a sampler on `backend`: circuits in, measured bits out.
 
         `shots` is for pubs that name none. A circuit that does not fit the
         backend is transpiled with `optimization_level`, 0 to 3; `None` sends it
-        as it is. `options` are the sampler's own, as IBM documents them.
+        as it is. `options` are the sampler's own, as IBM documents them: in a
+        mapping, or its options object. `program` is `"executor"` (circuits,
+        twirling and mitigation are prepared here, with IBM's code) or `"legacy"` (the
+        service prepares them); unless given, it is the one whose options object
+        is given, else `"legacy"`.
         """
-        return Sampler(self, backend, shots, options, optimization_level)
+        return Sampler(self, backend, shots, _Way(options, program, optimization_level))
 
     def estimator(
         self,
         backend: Backend | str | None = None,
         *,
         precision: float | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
     ) -> Estimator:
         """Return an estimator on `backend`: circuits and observables in, expectation values out.
@@ -172,7 +179,21 @@ class Runner(ABC):
         `precision` is the standard error aimed at, for pubs that name none. The
         rest is as for `sampler`.
         """
-        return Estimator(self, backend, precision, options, optimization_level)
+        return Estimator(self, backend, precision, _Way(options, program, optimization_level))
+
+    def noise_learner(
+        self,
+        backend: Backend | str | None = None,
+        *,
+        options: Any = None,
+        optimization_level: int | None = 1,
+    ) -> NoiseLearner:
+        """Return a noise learner on `backend`: circuits or layers in, the noise of layers out.
+
+        `options` are IBM's: those of `NoiseLearner` for circuits, those of
+        `NoiseLearnerV3` for layers, in a mapping or as its options object.
+        """
+        return NoiseLearner(self, backend, _Way(options, None, optimization_level))
 
     async def submit(
         self,
@@ -180,7 +201,8 @@ class Runner(ABC):
         *,
         backend: Backend | str | None = None,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
         **job: Unpack[JobKeywords],
     ) -> Job[SamplerResult]:
@@ -194,7 +216,7 @@ class Runner(ABC):
             RejectedError: the service refuses the job.
             UnknownOutcomeError: nobody can tell whether the job exists; `tag` finds it.
         """
-        sampler = Sampler(self, backend, shots, options, optimization_level)
+        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
         return await sampler.submit(pubs, **job)
 
     async def run(
@@ -203,7 +225,8 @@ class Runner(ABC):
         *,
         backend: Backend | str | None = None,
         shots: int | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Any = None,
+        program: Choice | None = None,
         optimization_level: int | None = 1,
         **job: Unpack[JobKeywords],
     ) -> SamplerResult:
@@ -214,53 +237,52 @@ class Runner(ABC):
         Raises:
             JobFailedError: the job failed; the others as for `submit` and `Job.result`.
         """
-        sampler = Sampler(self, backend, shots, options, optimization_level)
+        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
         return await sampler.run(pubs, **job)
 
     async def submit_program(
         self,
         program_id: str,
-        params: Mapping[str, Any] | bytes,
+        params: Any,
         *,
         backend: Backend | str | None = None,
+        options: Any = None,
         **job: Unpack[JobKeywords],
     ) -> Job[Any]:
         """Submit any program of the service with its input as it stands.
 
+        `params` is a mapping, JSON as bytes, or for `"executor"` a `QuantumProgram`
+        with its `options`. A mapping that names a `schema_version` is checked
+        against it; nothing is transpiled.
+
         Raises:
+            ConfigError: the input is not what its schema wants; nothing has been sent.
             RejectedError: the service refuses the job.
         """
-        _check_program(program_id, params)
 
         async def prepare(_: Any, __: Any) -> RawProgram:
-            return RawProgram(program_id, params)
+            return await primitives.prepare_program(program_id, params, options=options)
 
         driver = await self.launch(prepare, backend, JobOptions(**job), delivers=False)
         return Job(driver)
 
 
 @dataclass(frozen=True, slots=True)
-class RawProgram:
-    """A program's name and its input, unchecked."""
+class _Way:
+    """How a primitive makes programs of pubs."""
 
-    name: str
-    params: Mapping[str, Any] | bytes
+    options: Any
+    program: Choice | None
+    optimization_level: int | None
 
 
 class _Primitive:
     """What sampler and estimator share: one way to the service, two verbs."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        backend: Backend | str | None,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
-    ) -> None:
+    def __init__(self, runner: Runner, backend: Backend | str | None, way: _Way) -> None:
         self._runner = runner
         self._backend = backend
-        self._options = options
-        self._level = optimization_level
+        self._way = way
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend}>"
@@ -270,17 +292,15 @@ class _Primitive:
         driver = await self._runner.launch(prepare, self._backend, options, delivers=delivers)
         return Job(driver)
 
-    def _preparing(
-        self, program: Callable[..., Awaitable[Program]], pubs: Any, **aim: Any
-    ) -> Prepare:
+    def _preparing(self, make: Callable[..., Awaitable[Program]], pubs: Any, **aim: Any) -> Prepare:
         async def prepare(
             target: Callable[[], Awaitable[Backend]], on_transpile: Callable[[], None]
         ) -> Program:
-            return await program(
+            return await make(
                 pubs,
                 target=target,
-                optimization_level=self._level,
-                options=self._options,
+                optimization_level=self._way.optimization_level,
+                options=self._way.options,
                 on_transpile=on_transpile,
                 **aim,
             )
@@ -292,14 +312,9 @@ class Sampler(_Primitive):
     """Samples circuits on one backend."""
 
     def __init__(
-        self,
-        runner: Runner,
-        backend: Backend | str | None,
-        shots: int | None,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
+        self, runner: Runner, backend: Backend | str | None, shots: int | None, way: _Way
     ) -> None:
-        super().__init__(runner, backend, options, optimization_level)
+        super().__init__(runner, backend, way)
         self._shots = shots
 
     async def submit(
@@ -318,7 +333,9 @@ class Sampler(_Primitive):
 
     def _prepare(self, pubs: Any, shots: int | None) -> Prepare:
         shots = self._shots if shots is None else shots
-        return self._preparing(primitives.prepare_sampler, pubs, shots=shots)
+        return self._preparing(
+            primitives.prepare_sampler, pubs, shots=shots, program=self._way.program
+        )
 
 
 class Estimator(_Primitive):
@@ -329,10 +346,9 @@ class Estimator(_Primitive):
         runner: Runner,
         backend: Backend | str | None,
         precision: float | None,
-        options: Mapping[str, Any] | None,
-        optimization_level: int | None,
+        way: _Way,
     ) -> None:
-        super().__init__(runner, backend, options, optimization_level)
+        super().__init__(runner, backend, way)
         self._precision = precision
 
     async def submit(
@@ -351,4 +367,32 @@ class Estimator(_Primitive):
 
     def _prepare(self, pubs: Any, precision: float | None) -> Prepare:
         precision = self._precision if precision is None else precision
-        return self._preparing(primitives.prepare_estimator, pubs, precision=precision)
+        return self._preparing(
+            primitives.prepare_estimator, pubs, precision=precision, program=self._way.program
+        )
+
+
+class NoiseLearner(_Primitive):
+    """Learns the noise of layers on one backend."""
+
+    async def submit(self, given: Any, **job: Unpack[JobKeywords]) -> Job[Any]:
+        """Submit and return the job once the service has given an id.
+
+        `given` is a circuit, a list of circuits or of pubs of an estimator, or a
+        list of layers: boxed instructions, as IBM's `find_unique_layers` gives
+        them. The result is IBM's own: `NoiseLearnerResult` of circuits,
+        `NoiseLearnerV3Results` of layers.
+
+        Raises:
+            ConfigError: something given is wrong; nothing has been sent.
+            QawaitError: as for `Runner.submit`.
+        """
+        return await self._send(self._prepare(given), job, delivers=False)
+
+    async def run(self, given: Any, **job: Unpack[JobKeywords]) -> Any:
+        """Submit, wait and return the result; see `submit` and `Runner.run`."""
+        sent = await self._send(self._prepare(given), job, delivers=True)
+        return await sent.result()
+
+    def _prepare(self, given: Any) -> Prepare:
+        return self._preparing(primitives.prepare_noise_learner, given)

@@ -21,6 +21,7 @@ from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
 from qawait.portal import Portal, check_not_on_loop
 from qawait.runner import Estimator as AsyncEstimator
+from qawait.runner import NoiseLearner as AsyncNoiseLearner
 from qawait.runner import Runner as AsyncRunner
 from qawait.runner import Sampler as AsyncSampler
 
@@ -201,6 +202,13 @@ class Estimator(_Face):
     run = _blocking(AsyncEstimator.run)
 
 
+class NoiseLearner(_Face):
+    """Learns the noise of layers on one backend; the blocking face of `qawait.NoiseLearner`."""
+
+    submit = _submitting(AsyncNoiseLearner.submit)
+    run = _blocking(AsyncNoiseLearner.run)
+
+
 class _Runner(_Face):
     """What client and scopes share."""
 
@@ -211,6 +219,7 @@ class _Runner(_Face):
     submit_program = _submitting(AsyncRunner.submit_program)
     sampler = _making(AsyncRunner.sampler, Sampler)
     estimator = _making(AsyncRunner.estimator, Estimator)
+    noise_learner = _making(AsyncRunner.noise_learner, NoiseLearner)
 
 
 class Scope(_Runner):

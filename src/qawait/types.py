@@ -175,7 +175,7 @@ class SubmitRequest:
 
     `params` is the program's own JSON, or its encoded bytes. `tag` is unique to
     this submit: it is how a job whose id was lost is found again. Times are in
-    seconds.
+    seconds. `image` is the runtime image that is to run the program.
     """
 
     program: str
@@ -187,6 +187,7 @@ class SubmitRequest:
     session_id: str | None = None
     private: bool = False
     log_level: str | None = None
+    image: str | None = None
     calibration_id: str | None = None
 
 

@@ -121,7 +121,7 @@ CALLS: dict[str, tuple[Callable[[Client], Any], str]] = {
         "program_id",
     ),
     "params that are a text": (
-        lambda c: c.submit_program("sampler", "{}", backend="ibm_manila"),  # type: ignore[arg-type]
+        lambda c: c.submit_program("sampler", "{}", backend="ibm_manila"),
         "params",
     ),
     "params that are a list": (

@@ -13,6 +13,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from qawait import emulator
+from side_by_side.clients import primitive_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -306,9 +307,7 @@ def test_used_up_tokens_are_renewed(emu: Emulator) -> None:
 @pytest.mark.parametrize("twirled", [False, True])
 def test_executor_sampler(manila: Any, bell: Any, *, twirled: bool) -> None:
     """IBM's client-side sampler gets a Bell pair from the `executor` program, twirled or not."""
-    from qiskit_ibm_runtime.executor_sampler import Sampler
-
-    primitive = Sampler(manila)
+    primitive = primitive_class("executor", "sampler")(manila)
     primitive.options.twirling.enable_measure = twirled
     counts = primitive.run([(bell,)], shots=1000).result()[0].data.meas.get_counts()
     assert set(counts) == {"00", "11"}
@@ -318,13 +317,12 @@ def test_executor_sampler(manila: Any, bell: Any, *, twirled: bool) -> None:
 @pytest.mark.usefixtures("emu")
 def test_executor_estimator(manila: Any) -> None:
     """IBM's client-side estimator gets the right value from the `executor` program."""
-    from qiskit_ibm_runtime.executor_estimator import Estimator
-
     circuit = QuantumCircuit(2)
     circuit.ry(1.0, 0)
     isa = generate_preset_pass_manager(1, backend=manila).run(circuit)
     observable = SparsePauliOp("IZ").apply_layout(isa.layout)
-    result = Estimator(manila).run([(isa, observable)], precision=0.05).result()[0]
+    estimator = primitive_class("executor", "estimator")(manila)
+    result = estimator.run([(isa, observable)], precision=0.05).result()[0]
     assert abs(float(result.data.evs) - math.cos(1.0)) < SIGMAS * 0.05
 
 

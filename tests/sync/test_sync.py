@@ -50,6 +50,12 @@ def test_a_job_gives_the_same_result_at_every_call(client: qawait.sync.Client) -
     assert (job.status, job.poll(), job.wait()) == (JobStatus.DONE,) * 3
 
 
+def test_a_noise_learner_runs(client: qawait.sync.Client) -> None:
+    """The noise learner has the two verbs too."""
+    pair = 'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; cx q[0], q[1];'
+    assert len(client.noise_learner(BACKEND).run(pair)) == 1
+
+
 def test_a_sampler_and_an_estimator_run(client: qawait.sync.Client) -> None:
     """Both primitives have the two verbs."""
     sampler = client.sampler(BACKEND, shots=16)

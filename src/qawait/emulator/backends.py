@@ -26,7 +26,10 @@ def snapshot_folder() -> Path:
 
 
 class Device:
-    """One backend: its snapshot's configuration and properties, under its served name."""
+    """One backend: its snapshot's configuration and properties, under its served name.
+
+    A mock is listed only when it is asked for, and takes the jobs of dry runs.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name

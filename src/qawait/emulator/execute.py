@@ -20,7 +20,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
-from qawait.emulator import execute_program
+from qawait.emulator import execute_noise, execute_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +103,8 @@ def run(header: dict[str, Any], request: bytes) -> str:
     simulator = _simulator(header["backend"])
     if header["program"] == "executor":
         return _run_program(header, json.loads(request)["params"], simulator)
+    if header["program"] == "noise-learner":
+        return _learn_noise(header, request, simulator.target)
     params = _decoded(request)["params"]
     pubs = list(_pubs(params, simulator.target, header["backend"]))
     noise = _noise(simulator.target, _used_qubits(pubs)) if header["noise"] else None
@@ -147,6 +149,16 @@ def _run_program(header: dict[str, Any], params: dict[str, Any], simulator: Any)
     return execute_program.run(program, params, simulator, header["seed"])
 
 
+def _learn_noise(header: dict[str, Any], request: bytes, target: Any) -> str:
+    params = json.loads(request)["params"]
+    if "schema_version" in params:
+        return execute_noise.of_layers(params)
+    params = _decoded(request)["params"]
+    for circuit in params["circuits"]:
+        _check_isa(circuit, target, header["backend"])
+    return execute_noise.of_circuits(params, header["backend"])
+
+
 @functools.cache
 def _device(name: str) -> Any:
     """Return IBM's fake device of that name, read from its snapshot."""
@@ -154,7 +166,7 @@ def _device(name: str) -> Any:
 
     from .backends import snapshot_folder
 
-    snapshot = name.removeprefix("ibm_")
+    snapshot = name.partition("_")[2]
     named = {
         "dirname": str(snapshot_folder() / snapshot),
         "conf_filename": f"conf_{snapshot}.json",

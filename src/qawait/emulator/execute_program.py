@@ -31,12 +31,23 @@ def decode(params: dict[str, Any]) -> Any:
 
 def run(program: Any, params: dict[str, Any], simulator: Any, seed: int | None) -> str:
     """Run a quantum program and return its result as the service prints it."""
-    from qiskit_ibm_runtime.fake_provider.executor.run_quantum_program import run_quantum_program
-    from qiskit_ibm_runtime.options_models.simulator import SimulatorOptions
-
+    run_quantum_program, options = _local_executor()
     start = datetime.now(UTC)
-    result = run_quantum_program(simulator, program, SimulatorOptions(seed_simulator=seed))
+    result = run_quantum_program(simulator, program, options(seed_simulator=seed))
     return _encode(result, params["quantum_program"], (start, datetime.now(UTC)))
+
+
+def _local_executor() -> tuple[Any, Any]:
+    """Return IBM's local executor and the class of its options, wherever this version has them."""
+    from qiskit_ibm_runtime.options_models import simulator
+
+    try:
+        from qiskit_ibm_runtime.fake_provider.executor import run_quantum_program as place
+    except ImportError:  # before 0.50
+        from qiskit_ibm_runtime.executor_local_mode import run_quantum_program as place
+
+        return place.run_quantum_program, simulator.ExperimentalSimulatorOptions
+    return place.run_quantum_program, simulator.SimulatorOptions
 
 
 def _encode(result: Any, asked: dict[str, Any], times: tuple[datetime, datetime]) -> str:

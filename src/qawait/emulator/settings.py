@@ -28,6 +28,8 @@ MAX_COST_SECONDS = 10_800
 MAX_TAGS = 8
 # The one schema of the executor program that is spoken here.
 EXECUTOR_SCHEMA = "v2.0"
+# The same of the noise learner's third version; its second names none.
+NOISE_LAYERS_SCHEMA = "v0.3"
 MAX_TAG_LENGTH = 86
 MAX_PAGE = 200
 # Longest real computation of one job; a simulation beyond it is a mistake.

@@ -6,7 +6,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from .answers import RefusalError, invalid
-from .settings import EXECUTOR_SCHEMA, MAX_COST_SECONDS, MAX_TAG_LENGTH, MAX_TAGS
+from .settings import (
+    EXECUTOR_SCHEMA,
+    MAX_COST_SECONDS,
+    MAX_TAG_LENGTH,
+    MAX_TAGS,
+    NOISE_LAYERS_SCHEMA,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +21,7 @@ if TYPE_CHECKING:
 PUB_PARTS = {"sampler": 3, "estimator": 4}
 # Sampler and estimator are in their second version: SamplerV2, EstimatorV2.
 INTERFACE_VERSION = 2
-PROGRAMS = frozenset({*PUB_PARTS, "executor"})
+PROGRAMS = frozenset({*PUB_PARTS, "executor", "noise-learner"})
 LOG_LEVELS = frozenset({"critical", "error", "warning", "info", "debug"})
 _COMMON = {"pubs", "options", "version", "support_qiskit"}
 _PARAMS = {
@@ -62,6 +68,8 @@ def read_submit(body: dict[str, Any]) -> Submit:
         raise invalid("params must be an object.")
     if program == "executor":
         _check_program(params)
+    elif program == "noise-learner":
+        _check_noise_learner(params)
     else:
         _check_params(program, params)
     _check_log_level(body.get("log_level"))
@@ -116,6 +124,18 @@ def _check_program(params: dict[str, Any]) -> None:
         raise invalid(f"schema_version must be {EXECUTOR_SCHEMA}.")
     if not isinstance(params.get("quantum_program"), dict):
         raise invalid("quantum_program must be an object.")
+
+
+def _check_noise_learner(params: dict[str, Any]) -> None:
+    if "schema_version" in params:
+        _only(params, {"schema_version", "instructions", "options", "version"}, "params")
+        if params["schema_version"] != NOISE_LAYERS_SCHEMA:
+            raise invalid(f"schema_version must be {NOISE_LAYERS_SCHEMA}.")
+        return
+    _only(params, {"circuits", "options", "version"}, "params")
+    circuits = params.get("circuits")
+    if not isinstance(circuits, list) or not circuits or not all(map(_is_circuit, circuits)):
+        raise invalid("circuits must be a non-empty list of circuits.")
 
 
 def _check_params(program: str, params: dict[str, Any]) -> None:

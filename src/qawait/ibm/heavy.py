@@ -18,6 +18,11 @@ T = TypeVar("T")
 
 _QISKIT: Final = ("qiskit", "qiskit.primitives", "qiskit.qpy", "qiskit.transpiler")
 _RUNTIME: Final = ("qiskit_ibm_runtime",)
+_SCHEMAS: Final = (
+    "ibm_quantum_schemas.estimator.version_0_1",
+    "ibm_quantum_schemas.noise_learner_v2.version_0_1",
+    "ibm_quantum_schemas.sampler.version_0_1",
+)
 
 
 def preload(*, freeze: bool = False) -> None:
@@ -35,7 +40,7 @@ def preload(*, freeze: bool = False) -> None:
     Raises:
         ImportError: if either package cannot be imported.
     """
-    _ensure((*_QISKIT, *_RUNTIME))
+    _ensure((*_QISKIT, *_RUNTIME, *_SCHEMAS))
     if freeze:
         gc.collect()
         gc.freeze()
@@ -55,8 +60,35 @@ def ensure_qiskit() -> None:
     _ensure(_QISKIT)
 
 
+async def runtime_imported() -> None:
+    """Leave qiskit-ibm-runtime imported; the event loop goes on meanwhile (1 s the first time).
+
+    Raises:
+        ImportError: if it cannot be imported.
+    """
+    await _imported((*_QISKIT, *_RUNTIME))
+
+
+async def schemas_imported() -> None:
+    """Leave the models of the legacy programs' options imported, as `runtime_imported` does.
+
+    Raises:
+        ImportError: if they cannot be imported.
+    """
+    await _imported((*_QISKIT, *_SCHEMAS))
+
+
+async def _imported(modules: tuple[str, ...]) -> None:
+    if not _is_imported(modules):
+        await in_thread(partial(_ensure, modules))
+
+
+def _is_imported(modules: tuple[str, ...]) -> bool:
+    return all(name in sys.modules for name in modules) and not _importing.is_set()
+
+
 def _ensure(modules: tuple[str, ...]) -> None:
-    if all(name in sys.modules for name in modules) and not _importing.is_set():
+    if _is_imported(modules):
         return
     if threading.current_thread() is threading.main_thread():
         _import_modules(modules)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 _SMALL: Final = 60
-_PAULIS: Final = frozenset("IXYZ")
+_PAULIS: Final = "IXYZ"
 _SAMPLER_FORM: Final = "(circuit), (circuit, params) or (circuit, params, shots)"
 _ESTIMATOR_FORM: Final = (
     "(circuit, observables), (circuit, observables, params) "
@@ -72,8 +72,12 @@ def sampler_pubs(given: Any, shots: int | None) -> list[SamplerPub]:
     return _checked(given, SamplerPub, check)
 
 
-def estimator_pubs(given: Any, precision: float | None) -> list[EstimatorPub]:
+def estimator_pubs(
+    given: Any, precision: float | None, *, letters: str = _PAULIS
+) -> list[EstimatorPub]:
     """Return the checked pubs for an estimator; `precision` is for those that name none.
+
+    `letters` are what observables may consist of.
 
     Raises:
         ConfigError: if one cannot be estimated, with its index.
@@ -83,10 +87,10 @@ def estimator_pubs(given: Any, precision: float | None) -> list[EstimatorPub]:
     check_precision(precision)
 
     def check(parts: Any) -> EstimatorPub:
-        pub = parts if isinstance(parts, EstimatorPub) else _estimator_pub(parts)
+        pub = parts if isinstance(parts, EstimatorPub) else _estimator_pub(parts, letters)
         check_precision(pub.precision)
         _check_names(pub.circuit, pub.parameter_values)
-        _check_observables(pub.circuit, pub.observables)
+        _check_observables(pub.circuit, pub.observables, letters)
         return EstimatorPub.coerce(pub, precision)
 
     return _checked(given, EstimatorPub, check)
@@ -145,13 +149,13 @@ def _sampler_pub(parts: tuple[Any, ...]) -> SamplerPub:
     return SamplerPub(circuit, _bindings(circuit, values), shots, validate=False)
 
 
-def _estimator_pub(parts: tuple[Any, ...]) -> EstimatorPub:
+def _estimator_pub(parts: tuple[Any, ...], letters: str) -> EstimatorPub:
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
     circuit, terms, values, precision = _filled(parts, 2, 4, _ESTIMATOR_FORM)
     check_precision(precision)
     observables = _observables(terms)
-    _check_observables(circuit, observables)
+    _check_observables(circuit, observables, letters)
     bindings = _bindings(circuit, values)
     return EstimatorPub(circuit, observables, bindings, precision, validate=False)
 
@@ -281,7 +285,9 @@ def _check_measured(circuit: QuantumCircuit) -> None:
             )
 
 
-def _check_observables(circuit: QuantumCircuit, observables: ObservablesArray) -> None:
+def _check_observables(
+    circuit: QuantumCircuit, observables: ObservablesArray, letters: str
+) -> None:
     if not observables.size:
         raise ConfigError("the array of observables is empty; it should hold at least one")
     if observables.num_qubits != circuit.num_qubits:
@@ -291,10 +297,10 @@ def _check_observables(circuit: QuantumCircuit, observables: ObservablesArray) -
         )
     for terms in observables.ravel().tolist():
         for term, coefficient in terms.items():
-            if not _PAULIS.issuperset(term):
+            if not set(term) <= set(letters):
                 raise ConfigError(
-                    f"observable {term!r:.60} has letters other than I, X, Y and Z, which is all "
-                    "the service takes"
+                    f"observable {term!r:.60} has letters other than "
+                    f"{', '.join(letters[:-1])} and {letters[-1]}, which is all the program takes"
                 )
             if not math.isfinite(coefficient):
                 raise ConfigError(f"observable {term!r:.60} has a coefficient that is not finite")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -17,6 +18,7 @@ from qawait.errors import ProtocolError, UnknownOutcomeError
 from qawait.ibm.codec.decode import feed, finish
 from qawait.ibm.codec.executor import ExecutorDecoder
 from qawait.ibm.codec.stream import StreamDecoder
+from qawait.ibm.programs.results import processed
 from qawait.ibm.spool import Spool
 from qawait.ibm.wire import jobs
 from qawait.jobs.service import Fetched
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from qawait.ibm.wire import Reply, Request
     from qawait.secret import Secret
 
-DECODERS: Final[dict[str, Callable[[], StreamDecoder]]] = {"executor": ExecutorDecoder}
+DECODERS: Final[dict[str, Callable[[], StreamDecoder]]] = {
+    "executor": ExecutorDecoder,
+    "noise-learner": partial(StreamDecoder, circuits=True),  # layers are circuits
+}
 """What decodes the results of a program, where it is not `StreamDecoder`."""
 
 
@@ -100,7 +105,7 @@ class Results:
     async def _value(self, wanted: _Wanted, reply: Reply, decoder: StreamDecoder) -> Fetched | None:
         if not self._is_result(wanted, reply, decoder):
             return None
-        value = await finish(decoder)
+        value = await processed(wanted.program, await finish(decoder))
         return Fetched(value, decoder.size)
 
     def _is_result(self, wanted: _Wanted, reply: Reply, decoder: StreamDecoder) -> bool:

@@ -88,6 +88,8 @@ def _options(job: SubmitRequest) -> dict[str, object]:
         options["calibration_id"] = job.calibration_id
     if job.private:
         options["private"] = True
+    if job.image is not None:
+        options["runtime"] = _named(job.image, "an image")
     return options
 
 

@@ -1,0 +1,1 @@
+"""The service's programs: what is sent to each, and what comes back."""
