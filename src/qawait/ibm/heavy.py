@@ -28,10 +28,10 @@ _SCHEMAS: Final = (
 def preload(*, freeze: bool = False) -> None:
     """Import now what circuits and results will need, qiskit-ibm-runtime included (1 s, 150 MiB).
 
-    Otherwise the first submit, or the first result, imports qiskit on the event
-    loop, which stands still for 0.3 s meanwhile. Call this where that must not
-    happen (a server, a program with other deadlines), once, in the main thread,
-    before the event loop is started. Called elsewhere it is safe too.
+    Otherwise the first submit, or the first result, imports it in a thread, with
+    which the event loop shares the interpreter (stalls of 40 ms). Call this where
+    that must not happen (a server, a program with other deadlines), once, in the
+    main thread, before the event loop is started. Called elsewhere it is safe too.
 
     With `freeze`, the garbage collector leaves alone from then on what exists
     now. Each of its full collections would otherwise go through everything that
@@ -58,6 +58,15 @@ def ensure_qiskit() -> None:
         ImportError: if qiskit cannot be imported.
     """
     _ensure(_QISKIT)
+
+
+async def qiskit_imported() -> None:
+    """Leave qiskit imported; the event loop goes on meanwhile (0.3 s the first time).
+
+    Raises:
+        ImportError: if it cannot be imported.
+    """
+    await _imported(_QISKIT)
 
 
 async def runtime_imported() -> None:
@@ -132,7 +141,7 @@ async def in_worker(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     A cancelled caller does not wait for the thread, so `function` must have no
     effect beyond its result.
     """
-    ensure_qiskit()
+    await qiskit_imported()
     call = partial(function, *args, **kwargs)
     return await in_thread(call)
 
@@ -140,6 +149,6 @@ async def in_worker(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 async def inline_or_in_worker(function: Callable[..., T], *args: Any, inline: bool) -> T:
     """Return `function(*args)`: at once when `inline`, else computed in a worker thread."""
     if inline:
-        ensure_qiskit()
+        await qiskit_imported()
         return function(*args)
     return await in_worker(function, *args)

@@ -11,9 +11,9 @@ from qawait.errors import ConfigError
 from qawait.ibm import pubs as checked
 from qawait.ibm.codec.encode import encode_params, to_json
 from qawait.ibm.heavy import (
-    ensure_qiskit,
     in_worker,
     inline_or_in_worker,
+    qiskit_imported,
     runtime_imported,
     schemas_imported,
 )
@@ -66,7 +66,7 @@ async def prepare(
     Raises:
         ConfigError: if anything given is wrong; nothing has been sent then.
     """
-    ensure_qiskit()
+    await qiskit_imported()
     read = await read_options(kind, options)
     inline = checked.is_small(pubs)
     check: Any = checked.sampler_pubs if kind == "sampler" else checked.estimator_pubs
