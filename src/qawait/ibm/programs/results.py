@@ -11,7 +11,7 @@ from qawait.errors import ProtocolError
 from qawait.ibm.codec.executor import ExecutorResult
 from qawait.ibm.codec.tensor import PackedBits
 from qawait.ibm.heavy import in_worker, runtime_imported
-from qawait.ibm.programs import runtime
+from qawait.ibm.programs import runtime, sampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,9 +54,18 @@ def _names_its_schema(program: str | None, value: Any) -> bool:
 
 
 def _processed(program: str, value: Any) -> Any:
+    if isinstance(value, ExecutorResult):
+        if sampled.is_sampled(value):
+            thin = _read_by_theirs(program, _as_posted(sampled.one_shot_of(value)))
+            return sampled.with_all_shots(thin, value)
+        value = _as_posted(value)
+    return _read_by_theirs(program, value)
+
+
+def _read_by_theirs(program: str, value: Any) -> Any:
     try:
         # written anew from values, so that a name in it can be written in one way only
-        text = json.dumps(_as_posted(value) if isinstance(value, ExecutorResult) else value)
+        text = json.dumps(value)
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"the result of {program} is no plain JSON: {error}") from error
     if _TAG in text:  # with which IBM's code imports whatever the service names
