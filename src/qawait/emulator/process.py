@@ -144,12 +144,7 @@ async def start(*, token: Secret | str | None = None, **options: Any) -> Embedde
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
     process: anyio.abc.Process | None = None
     try:
-        process = await anyio.open_process(
-            _command(options, exit_with_parent=True),
-            stderr=errors,
-            env=_environment(),
-            start_new_session=True,
-        )
+        process = await _forked(_command(options, exit_with_parent=True), errors)
         line = await _announcement(process, _token_line(token))
         return Embedded(_emulator(line, errors), process, errors)
     except BaseException:
@@ -157,6 +152,17 @@ async def start(*, token: Secret | str | None = None, **options: Any) -> Embedde
             await _stop(process)
         errors.close()
         raise
+
+
+async def _forked(command: list[str], errors: IO[bytes]) -> anyio.abc.Process:
+    """Return a new process, also when cancelled: cut in two, this leaves one that nobody knows."""
+    processes = []
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            command, stderr=errors, env=_environment(), start_new_session=True
+        )
+        processes.append(process)
+    return processes[0]
 
 
 async def _announcement(process: anyio.abc.Process, token: bytes) -> bytes:
