@@ -88,8 +88,18 @@ def estimator_body(pubs: int, values: int) -> bytes:
     return json.dumps(result, cls=RuntimeEncoder).encode()
 
 
+AS_A_SAMPLER = {
+    "version": "v0.1",
+    "twirling": False,
+    "meas_type": "classified",
+    "shots": SHOTS,
+    "options": {},
+    "circuits_metadata": None,
+}
+
+
 def executor_body() -> bytes:
-    """Return the result of the program `executor`."""
+    """Return the result of the program `executor`, sent by a sampler."""
     packed = zlib.compress(noise(SHOTS * BITS // 8).tobytes())
     bits = {"data": base64.b64encode(packed).decode(), "shape": [SHOTS, BITS], "dtype": "bool"}
     metadata = {"scheduler_timing": None, "stretch_values": None}
@@ -97,8 +107,8 @@ def executor_body() -> bytes:
         "schema_version": "v2.0",
         "data": [{"results": {"meas": bits}, "metadata": metadata}],
         "metadata": {"chunk_timing": []},
-        "passthrough_data": None,
-        "semantic_role": None,
+        "passthrough_data": {"post_processor": AS_A_SAMPLER},
+        "semantic_role": "sampler_v2",
     }
     return json.dumps(result).encode()
 
@@ -240,15 +250,18 @@ async def our_fetch(path: Path, body: bytes) -> None:
 
 
 async def their_executor_fetch(path: Path, body: bytes) -> None:
-    """Download and read bits as IBM's client does, on the loop."""
+    """Download and make a result as IBM's client does, on the loop."""
+    from qawait.ibm.programs import runtime
+
     del body
-    _their_bits(_downloaded(path).encode())
+    runtime.result_of("executor", _downloaded(path))  # theirs, reached through our seam
 
 
 async def our_executor_fetch(path: Path, body: bytes) -> None:
-    """Download and read bits at once."""
+    """Download at once, and make a result of what came."""
     del body
-    _our_bits(await _our_result(path, "executor"))
+    result = await _our_result(path, "executor")
+    assert result[0].data.meas.num_shots == SHOTS
 
 
 async def _our_result(path: Path, program: str | None) -> Any:
