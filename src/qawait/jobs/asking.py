@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qawait.errors import ConfigError, QawaitError, RejectedError
+from qawait.jobs.lifecycle import CancelState
 from qawait.jobs.tags import divided
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from qawait.jobs.driver import Driver
+    from qawait.jobs.lifecycle import State
     from qawait.jobs.service import Service
 
 T = TypeVar("T")
@@ -36,6 +38,28 @@ async def ask(driver: Driver, question: Callable[[Service, str], Awaitable[T]]) 
         raise driver.named(error)  # noqa: B904 - it is the same error
 
 
+async def query(driver: Driver) -> None:
+    """Ask the service for the job's status once, now.
+
+    Raises:
+        QawaitError: the service could not be asked; the job is as it was.
+    """
+    driver.shared.host.check()
+    service, before = driver.shared.service, driver.state
+    try:
+        snapshot = await driver.shared.calls.retrying(lambda: service.status(driver.job_id))
+    except QawaitError as error:
+        raise driver.named(error)  # noqa: B904 - it is the same error
+    if snapshot.is_final or not _has_lost_cancel_since(before, driver.state):
+        driver.seen(snapshot)
+
+
+def _has_lost_cancel_since(before: State, now: State) -> bool:
+    """Whether an answer to a question asked then cannot tell what the cancel did."""
+    is_unknown = now.cancel is CancelState.UNKNOWN
+    return is_unknown and (before.cancel, before.sends) != (now.cancel, now.sends)
+
+
 async def usage(driver: Driver) -> float | None:
     """Return the seconds that the job was charged; `None` until the service has settled it."""
     seen = driver.snapshot
@@ -56,18 +80,12 @@ async def inputs(driver: Driver) -> Mapping[str, Any]:
         ConfigError: the job is private.
     """
     private = "the job is private: the service never gives its input back"
-    if is_private(driver):
+    if driver.is_private:
         raise driver.named(ConfigError(private))
     found = await ask(driver, lambda service, job_id: service.inputs(job_id))
     if found is None:
         raise driver.named(ConfigError(private))
     return found
-
-
-def is_private(driver: Driver) -> bool:
-    """Whether the job is known to be private."""
-    about = driver.snapshot or driver.request
-    return about is not None and about.private
 
 
 def tags(driver: Driver) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -96,7 +114,7 @@ async def delete(driver: Driver) -> None:
         ConfigError: it has not.
     """
     if not driver.is_ended:
-        await driver.query()
+        await query(driver)
     if not driver.is_ended:
         message = f"the job is {driver.status}: cancel it or wait for its end before deleting it"
         raise driver.named(ConfigError(message))

@@ -14,6 +14,7 @@ import anyio
 
 from qawait import limits
 from qawait.errors import DeadlineExceededError
+from qawait.jobs import delivering
 from qawait.jobs.lifecycle import JobState
 from qawait.jobs.outcome import cancel_outcome, farewell
 from qawait.jobs.waiting import is_urgent, outlast
@@ -37,7 +38,7 @@ async def wait_identified(driver: Driver) -> None:
 
     await _wait(driver, reached)
     if driver.state.job_id is None:
-        raise driver.why_no_job()
+        raise delivering.why_no_job(driver)
 
 
 async def wait_ended(driver: Driver, *, seconds: float = math.inf) -> None:
@@ -73,7 +74,7 @@ async def wait_result(driver: Driver) -> Any:
         await wait_ended(driver)
     finally:
         driver.readers -= 1
-    return await driver.fetch()
+    return await delivering.result(driver)
 
 
 async def cancel(driver: Driver) -> CancelOutcome:

@@ -17,11 +17,9 @@ import anyio
 
 from qawait.errors import (
     ConfigError,
-    JobCancelledError,
     QawaitError,
 )
-from qawait.jobs import effects, mending, sightings
-from qawait.jobs.fetching import Fetch
+from qawait.jobs import delivering, effects, mending, sightings
 from qawait.jobs.lifecycle import (
     CancelState,
     Effect,
@@ -31,7 +29,7 @@ from qawait.jobs.lifecycle import (
     State,
     step,
 )
-from qawait.jobs.outcome import failure, stage_of
+from qawait.jobs.outcome import stage_of
 from qawait.jobs.updates import UpdateStream
 from qawait.jobs.waiting import Signal
 from qawait.types import JobStatus, Snapshot, Stage, Update
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from qawait.jobs.budget import Budget
+    from qawait.jobs.fetching import Fetch
     from qawait.jobs.shared import Shared
     from qawait.jobs.submitting import Submission
     from qawait.types import OnCancel, SubmitRequest
@@ -54,7 +53,6 @@ class Driver:
         "__weakref__",
         "_delivers",
         "_ended",
-        "_fetch",
         "_told",
         "_updates",
         "_worried",
@@ -64,6 +62,7 @@ class Driver:
         "changed",
         "disconnected_since",
         "error",
+        "fetch",
         "has_no_result",
         "is_followed",
         "on_cancel",
@@ -117,7 +116,7 @@ class Driver:
         self.postponed = 0  # cancels that certainly had no effect
         self.began = 0.0  # when the last of them was started
         self.working = 0  # tasks under way on behalf of this job
-        self._fetch: Fetch | None = None
+        self.fetch: Fetch | None = None
         self.submission: Submission[str] | None = None
 
     def __repr__(self) -> str:
@@ -250,71 +249,14 @@ class Driver:
             self._ended += (listener,)
 
     def confirm(self) -> bool:
-        """Fetch the result of a job that has probably ended, where only that is waited for.
-
-        It saves asking for the status. The result of a private job can be read
-        once, so that one is asked for first.
-        """
-        only_the_result = self.readers > 0 and self.readers == self.waiters
-        if not only_the_result or self.has_no_result or self.is_unwanted or self.is_private:
-            return False
-        if self.state.job is not JobState.LIVE:
-            return False
-        self.start(partial(effects.confirm, self))
-        return True
+        """Begin to find out whether the job has ended, unless that is left to the poller."""
+        return delivering.confirms(self)
 
     @property
     def is_private(self) -> bool:
         """Whether the job's result can be read once only."""
         asked = self.request is not None and self.request.private
         return asked or (self.snapshot is not None and self.snapshot.private)
-
-    async def query(self) -> None:
-        """Ask the service for the job's status once, now.
-
-        Raises:
-            QawaitError: the service could not be asked; the job is as it was.
-        """
-        self.shared.host.check()
-        service, before = self.shared.service, self.state
-        try:
-            snapshot = await self.shared.calls.retrying(lambda: service.status(self.job_id))
-        except QawaitError as error:
-            raise self.named(error)  # noqa: B904 - it is the same error
-        if snapshot.is_final or not self._has_lost_cancel_since(before):
-            self.seen(snapshot)
-
-    def _has_lost_cancel_since(self, before: State) -> bool:
-        """Whether an answer to a question asked then cannot tell what the cancel did."""
-        now = self.state
-        is_unknown = now.cancel is CancelState.UNKNOWN
-        return is_unknown and (before.cancel, before.sends) != (now.cancel, now.sends)
-
-    # --- results ------------------------------------------------------------------------------
-
-    async def fetch(self) -> Any:
-        """Return the decoded result of a job that has ended; downloaded once.
-
-        Raises:
-            QawaitError: the job has no result, or the download failed.
-        """
-        state = self.state
-        if state.job in (JobState.NOT_SUBMITTED, JobState.LOST):
-            raise self.why_no_job()
-        text = await effects.failure_text(self) if state.job is JobState.ERROR else None
-        error = failure(state, self.snapshot, text)
-        if isinstance(error, JobCancelledError) and self.why_cancelled is not None:
-            raise self.named(self.why_cancelled.again())
-        if error is not None:
-            raise error
-        return await self.fetched().result(self.shared.service)
-
-    def why_no_job(self) -> QawaitError:
-        """Return the error that says why there is no remote job, or none to be seen."""
-        error = self.error or self.trouble or self.why_cancelled
-        if error is not None:
-            return error.again()
-        return JobCancelledError("the job was cancelled before it was submitted", tag=self.tag)
 
     # --- moving ---------------------------------------------------------------------------------
 
@@ -369,7 +311,7 @@ class Driver:
         if final and self._delivers and self.state.job is JobState.DONE:
             self._delivers = False
             self.tell(Stage.FETCHING)
-            self.start(partial(effects.deliver, self))
+            self.start(partial(delivering.deliver, self))
         else:
             self.tell(stage_of(self.status))
 
@@ -463,20 +405,6 @@ class Driver:
         error.job_id = error.job_id or self.state.job_id
         error.tag = error.tag or self.tag
         return error
-
-    def fetched(self) -> Fetch:
-        """Return the one download of the job's result, whoever else follows the job."""
-        if self._fetch is None:
-            shared, about = self.shared, self.request or self.snapshot
-            self._fetch = shared.results.fetches.get(self.job_id) or Fetch(
-                shared.host,
-                shared.calls,
-                shared.results,
-                self.job_id,
-                program=about.program if about else None,
-                private=self.is_private,
-            )
-        return self._fetch
 
 
 def _matters(state: State) -> tuple[object, ...]:

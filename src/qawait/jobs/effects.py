@@ -21,11 +21,10 @@ from qawait.errors import (
     ThrottledError,
     UnknownOutcomeError,
 )
-from qawait.jobs import budget, sightings, submitting
+from qawait.jobs import budget, submitting
 from qawait.jobs.lifecycle import Event
 from qawait.jobs.retry import backoff
 from qawait.jobs.service import CancelReply
-from qawait.types import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,37 +116,3 @@ async def _postpone(driver: Driver, error: QawaitError) -> None:
         await anyio.sleep(backoff(driver.postponed - 1, 0.5 + draw / 2))
     else:
         await anyio.sleep(hint * (1 + limits.POLL_JITTER * draw))
-
-
-async def deliver(driver: Driver) -> None:
-    """Fetch the result of a job that somebody runs, and tell of it."""
-    try:
-        await driver.fetched().ready(driver.shared.service)
-    except QawaitError as error:
-        # whoever waits for the result asks again and is told
-        _log.debug("fetching job %s failed: %s", driver.name, type(error).__name__)
-    driver.tell(Stage.DONE)
-
-
-async def confirm(driver: Driver) -> None:
-    """Fetch the result of a job that has probably ended; one without is asked for."""
-    confirmed = False
-    try:
-        confirmed = await driver.fetched().attempt(driver.shared.service)
-    except Exception as error:  # noqa: BLE001 - whoever waits for the result fetches it and is told
-        _log.debug("job %s is not confirmed: %s", driver.name, type(error).__name__)
-    finally:
-        if confirmed:
-            sightings.delivered(driver)
-        else:
-            driver.has_no_result = True
-            driver.shared.poller.release(driver)
-
-
-async def failure_text(driver: Driver) -> str | None:
-    """Return what a failed job stored in place of a result, if it can be had."""
-    try:
-        return await driver.fetched().failure_text(driver.shared.service)
-    except QawaitError as error:
-        _log.debug("no text for failed job %s: %s", driver.name, type(error).__name__)
-        return None

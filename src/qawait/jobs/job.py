@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from qawait import limits
 from qawait.errors import ConfigError
-from qawait.jobs import asking, caller
+from qawait.jobs import asking, caller, delivering
 from qawait.jobs.updates import Updates
 from qawait.types import JobStatus
 
@@ -103,7 +103,7 @@ class Job(Generic[ResultT]):
     @property
     def private(self) -> bool:
         """Whether the service gives the input never back, and the result only once."""
-        return asking.is_private(self.driver)
+        return self.driver.is_private
 
     @property
     def estimated_seconds(self) -> float | None:
@@ -125,7 +125,7 @@ class Job(Generic[ResultT]):
             QawaitError: the service could not be asked; the job is as it was.
         """
         if not self.driver.is_ended:
-            await self.driver.query()
+            await asking.query(self.driver)
         return self.status
 
     async def wait(self, timeout: float | None = None) -> JobStatus:  # noqa: ASYNC109 - see below
@@ -172,7 +172,7 @@ class Job(Generic[ResultT]):
             QawaitError: as `result`.
         """
         if (await self.poll()).is_final:
-            result: ResultT = await self.driver.fetch()
+            result: ResultT = await delivering.result(self.driver)
             return result
         message = f"the job is {self.status} and has no result yet: await job.result() instead"
         raise ConfigError(message, job_id=self.id)
