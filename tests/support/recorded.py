@@ -13,7 +13,10 @@ _FOLDER = Path(__file__).parents[1] / "recorded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One recorded request and what was answered; `path` is below the API's base."""
+    """One recorded request and what was answered; `path` is below the API's base.
+
+    `status` is 0 where the connection broke before there was an answer.
+    """
 
     transcript: str
     method: str
@@ -34,13 +37,20 @@ class Exchange:
         return json.dumps(self.received).encode()
 
 
-def exchanges(transcript: str = "", *, method: str = "", path: str = "") -> list[Exchange]:
-    """Return the recorded exchanges that were answered and fit."""
+def transcripts() -> list[str]:
+    """Return the names of all transcripts."""
+    return sorted(file.stem for file in _FOLDER.glob("*.json"))
+
+
+def exchanges(
+    transcript: str = "", *, method: str = "", path: str = "", broken: bool = False
+) -> list[Exchange]:
+    """Return the recorded exchanges that fit and were answered; with `broken`, the others too."""
     return [
         found
         for file in sorted(_FOLDER.glob(f"{transcript}*.json"))
         for found in _read(file)
-        if method in {"", found.method} and path in found.path
+        if method in {"", found.method} and path in found.path and (broken or found.status)
     ]
 
 
@@ -62,13 +72,16 @@ def _read(file: Path) -> list[Exchange]:
             path=one["request"]["path"].removeprefix(BASE_PATH),
             query=_pairs(one["request"]["query"]),
             sent=one["request"]["body"],
-            status=one["response"]["status"],
+            status=_status(one["response"]["status"]),
             content_type=one["response"]["content_type"] or "",
             received=one["response"]["body"],
         )
         for one in content["exchanges"]
-        if isinstance(one["response"]["status"], int)
     ]
+
+
+def _status(said: int | str) -> int:
+    return said if isinstance(said, int) else 0
 
 
 def _pairs(query: dict[str, Any]) -> tuple[tuple[str, str], ...]:
