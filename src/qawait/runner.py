@@ -12,6 +12,7 @@ from qawait.errors import ConfigError
 from qawait.ibm import primitives
 from qawait.jobs.budget import Budget
 from qawait.jobs.job import Job, check_tags
+from qawait.preparing import LayerFinder, Way
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -163,7 +164,7 @@ class Runner(ABC):
         service prepares them); unless given, it is the one whose options object
         is given, else `"legacy"`.
         """
-        return Sampler(self, backend, shots, _Way(options, program, optimization_level))
+        return Sampler(self, backend, shots, Way(options, program, optimization_level))
 
     def estimator(
         self,
@@ -179,7 +180,7 @@ class Runner(ABC):
         `precision` is the standard error aimed at, for pubs that name none. The
         rest is as for `sampler`.
         """
-        return Estimator(self, backend, precision, _Way(options, program, optimization_level))
+        return Estimator(self, backend, precision, Way(options, program, optimization_level))
 
     def noise_learner(
         self,
@@ -193,7 +194,7 @@ class Runner(ABC):
         `options` are IBM's: those of `NoiseLearner` for circuits, those of
         `NoiseLearnerV3` for layers, in a mapping or as its options object.
         """
-        return NoiseLearner(self, backend, _Way(options, None, optimization_level))
+        return NoiseLearner(self, backend, Way(options, None, optimization_level))
 
     async def submit(
         self,
@@ -216,7 +217,7 @@ class Runner(ABC):
             RejectedError: the service refuses the job.
             UnknownOutcomeError: nobody can tell whether the job exists; `tag` finds it.
         """
-        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
+        sampler = Sampler(self, backend, shots, Way(options, program, optimization_level))
         return await sampler.submit(pubs, **job)
 
     async def run(
@@ -237,7 +238,7 @@ class Runner(ABC):
         Raises:
             JobFailedError: the job failed; the others as for `submit` and `Job.result`.
         """
-        sampler = Sampler(self, backend, shots, _Way(options, program, optimization_level))
+        sampler = Sampler(self, backend, shots, Way(options, program, optimization_level))
         return await sampler.run(pubs, **job)
 
     async def submit_program(
@@ -267,19 +268,10 @@ class Runner(ABC):
         return Job(driver)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How a primitive makes programs of pubs."""
-
-    options: Any
-    program: Choice | None
-    optimization_level: int | None
-
-
 class _Primitive:
     """What sampler and estimator share: one way to the service, two verbs."""
 
-    def __init__(self, runner: Runner, backend: Backend | str | None, way: _Way) -> None:
+    def __init__(self, runner: Runner, backend: Backend | str | None, way: Way) -> None:
         self._runner = runner
         self._backend = backend
         self._way = way
@@ -308,11 +300,13 @@ class _Primitive:
         return prepare
 
 
-class Sampler(_Primitive):
+class Sampler(_Primitive, LayerFinder):
     """Samples circuits on one backend."""
 
+    _kind = "sampler"
+
     def __init__(
-        self, runner: Runner, backend: Backend | str | None, shots: int | None, way: _Way
+        self, runner: Runner, backend: Backend | str | None, shots: int | None, way: Way
     ) -> None:
         super().__init__(runner, backend, way)
         self._shots = shots
@@ -338,15 +332,17 @@ class Sampler(_Primitive):
         )
 
 
-class Estimator(_Primitive):
+class Estimator(_Primitive, LayerFinder):
     """Estimates expectation values on one backend."""
+
+    _kind = "estimator"
 
     def __init__(
         self,
         runner: Runner,
         backend: Backend | str | None,
         precision: float | None,
-        way: _Way,
+        way: Way,
     ) -> None:
         super().__init__(runner, backend, way)
         self._precision = precision

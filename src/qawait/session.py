@@ -144,6 +144,17 @@ class Session(Runner):
         """
         return (await self.details()).status
 
+    async def usage(self) -> float | None:
+        """Ask the service how many seconds are charged so far; `None` if it does not say.
+
+        For a session that is the time since its first job began, for a batch the
+        time of its jobs on the quantum processor.
+
+        Raises:
+            QawaitError: the service could not be asked.
+        """
+        return (await self.details()).usage_time
+
     async def close(self) -> None:
         """Let the session take no more jobs; those that are there run to their end.
 

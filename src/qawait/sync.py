@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from qawait.opening import Opening
-    from qawait.types import CancelOutcome, JobStatus, OnCancel, Snapshot, Update
+    from qawait.types import JobStatus, OnCancel, Update
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -120,43 +120,51 @@ def _making(method: Callable[Concatenate[Any, P], Any], face: type[FaceT]) -> _M
     return _Method(method, call)
 
 
+class _Value(Generic[T]):
+    """A property of the asynchronous one, which costs no request."""
+
+    def __init__(self, value: Callable[[Any], T]) -> None:
+        self.__doc__ = value.__doc__
+
+    def __set_name__(self, _: type[_Face], name: str) -> None:
+        self._name = name
+
+    def __get__(self, face: _Face, _: type[_Face] | None = None) -> T:
+        if face is None:
+            return self  # type: ignore[unreachable]  # looked up on the class, as help() does
+        value: T = getattr(face._inner, self._name)  # noqa: SLF001 - its face
+        return value
+
+
 class Job(_Face, Generic[ResultT]):
     """One remote job; the blocking face of `qawait.Job`."""
 
     _inner: AsyncJob[ResultT]
 
+    id = _Value(AsyncJob.id)
+    tag = _Value(AsyncJob.tag)
+    status = _Value(AsyncJob.status)
+    last_seen = _Value(AsyncJob.last_seen)
+    last_update = _Value(AsyncJob.last_update)
+    on_cancel = _Value(AsyncJob.on_cancel)
+    backend = _Value(AsyncJob.backend)
+    program = _Value(AsyncJob.program)
+    session_id = _Value(AsyncJob.session_id)
+    created = _Value(AsyncJob.created)
+    tags = _Value(AsyncJob.tags)
+    private = _Value(AsyncJob.private)
+    estimated_seconds = _Value(AsyncJob.estimated_seconds)
+    error_message = _Value(AsyncJob.error_message)
+
     poll = _blocking(AsyncJob.poll)
     wait = _blocking(AsyncJob.wait)
-
-    @property
-    def id(self) -> str:
-        """The service's id of the job."""
-        return self._inner.id
-
-    @property
-    def tag(self) -> str | None:
-        """The tag that is unique to the submit; `None` for an attached job."""
-        return self._inner.tag
-
-    @property
-    def status(self) -> JobStatus:
-        """The job's status as last seen; `poll` asks the service."""
-        return self._inner.status
-
-    @property
-    def last_seen(self) -> Snapshot | None:
-        """What the service last said about the job, in its own words too."""
-        return self._inner.last_seen
-
-    @property
-    def last_update(self) -> Update | None:
-        """The latest of the job's updates."""
-        return self._inner.last_update
-
-    @property
-    def on_cancel(self) -> OnCancel:
-        """What becomes of the remote job when its last waiter is stopped."""
-        return self._inner.on_cancel
+    cancel = _blocking(AsyncJob.cancel)
+    usage = _blocking(AsyncJob.usage)
+    metrics = _blocking(AsyncJob.metrics)
+    logs = _blocking(AsyncJob.logs)
+    inputs = _blocking(AsyncJob.inputs)
+    set_tags = update_tags = _blocking(AsyncJob.set_tags)
+    delete = _blocking(AsyncJob.delete)
 
     def result(self, timeout: float | None = None) -> ResultT:
         """Wait for the end of the job and return its result; the same at every call.
@@ -179,10 +187,6 @@ class Job(_Face, Generic[ResultT]):
         """Return the result of a job that has ended; see `qawait.Job.fetch`."""
         return self._portal.run(self._inner.fetch)
 
-    def cancel(self) -> CancelOutcome:
-        """Cancel the remote job; see `qawait.Job.cancel`."""
-        return self._portal.run(self._inner.cancel)
-
     def updates(self) -> Iterator[Update]:
         """Return an iterator over the job's updates; see `qawait.Job.updates`."""
         return self._iterate(self._portal.do(self._inner.updates))
@@ -193,6 +197,8 @@ class Sampler(_Face):
 
     submit = _submitting(AsyncSampler.submit)
     run = _blocking(AsyncSampler.run)
+    find_unique_layers = _blocking(AsyncSampler.find_unique_layers)
+    finalize_options = _blocking(AsyncSampler.finalize_options)
 
 
 class Estimator(_Face):
@@ -200,6 +206,8 @@ class Estimator(_Face):
 
     submit = _submitting(AsyncEstimator.submit)
     run = _blocking(AsyncEstimator.run)
+    find_unique_layers = _blocking(AsyncEstimator.find_unique_layers)
+    finalize_options = _blocking(AsyncEstimator.finalize_options)
 
 
 class NoiseLearner(_Face):
@@ -245,15 +253,15 @@ class Session(_Runner):
 
     _inner: sessions.Session
 
+    id = _Value(sessions.Session.id)
+    mode = _Value(sessions.Session.mode)
+    backend = _Value(sessions.Session.backend)
+
     details = _blocking(sessions.Session.details)
+    usage = _blocking(sessions.Session.usage)
     status = _blocking(sessions.Session.status)
     close = _blocking(sessions.Session.close)
     cancel = _blocking(sessions.Session.cancel)
-
-    @property
-    def id(self) -> str:
-        """The service's id of the session."""
-        return self._inner.id
 
     def __enter__(self) -> Self:
         self._portal.run(self._inner.__aenter__)
@@ -273,11 +281,14 @@ class Client(_Runner):
 
     _inner: AsyncClient
 
+    active_instance = _Value(AsyncClient.active_instance)
+
     attach = job = _submitting(AsyncClient.attach)
     backend = _blocking(AsyncClient.backend)
     backends = _blocking(AsyncClient.backends)
     least_busy = _blocking(AsyncClient.least_busy)
     instances = _blocking(AsyncClient.instances)
+    usage = _blocking(AsyncClient.usage)
     recover = _blocking(AsyncClient.recover)
     scope = _making(AsyncClient.scope, Scope)
     session = _making(AsyncClient.session, Session)
@@ -310,11 +321,6 @@ class Client(_Runner):
                 for note in getattr(stopped, "__notes__", []):
                     error.add_note(note)
             self._portal.close()
-
-    @property
-    def active_instance(self) -> str:
-        """The CRN of the instance that this client works on."""
-        return self._inner.active_instance
 
     def attach_session(self, session_id: str, *, on_cancel: OnCancel | None = None) -> Session:
         """Return a session that is open already; see `qawait.Client.attach_session`."""

@@ -29,9 +29,14 @@ OBJECTS = ("NoiseModel", "NoiseLearnerResult")  # without a comparison of their 
 
 def posted(emu: Emulator) -> Body:
     """Return the body of the one submit, decoded."""
-    [entry] = emu.ledger("POST", "/jobs")
-    assert entry.body is not None
-    return {key: _read(value) for key, value in json.loads(entry.body).items()}
+    [body] = all_posted(emu)
+    return body
+
+
+def all_posted(emu: Emulator) -> list[Body]:
+    """Return the bodies of all submits in their order, decoded."""
+    bodies = [json.loads(entry.body or "") for entry in emu.ledger("POST", "/jobs")]
+    return [{key: _read(value) for key, value in body.items()} for body in bodies]
 
 
 def expected_of_ours(theirs: Body) -> Body:

@@ -32,6 +32,8 @@ def test_a_session_is_closed_by_its_block(emu: Emulator, kind: str) -> None:
             job = session.submit_program("sampler", PARAMS)
             assert job.wait() is JobStatus.DONE
             assert session.details().max_time == 60
+            assert session.usage() == session.details().usage_time
+            assert session.backend == "ibm_manila"
             found = client.attach_session(session.id)
             assert found.status() is SessionStatus.IN_PROGRESS
         assert [(one.closes, one.cancels) for one in emu.sessions()] == [(1, 0)]

@@ -93,6 +93,34 @@ def test_jobs_are_given_as_they_end(emu: Emulator, client: qawait.sync.Client) -
     assert client.wait_all([slow, quick]) == [JobStatus.CANCELLED, JobStatus.DONE]
 
 
+FACES = ["Client", "Scope", "Session", "Job", "Sampler", "Estimator", "NoiseLearner"]
+WITHOUT_A_LOOP = {"aclose": "close", "leave": "close"}
+"""Names of the asynchronous client that others stand for."""
+INNER = {"driver", "launch", "open", "place", "own", "give_back"}
+"""What users have no business with."""
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_every_verb_has_a_blocking_twin(name: str) -> None:
+    """What the asynchronous classes can do, the blocking ones can."""
+    known = {one for one in dir(getattr(qawait, name)) if not one.startswith("_")} - INNER
+    expected = {WITHOUT_A_LOOP.get(one, one) for one in known}
+    assert expected <= set(dir(getattr(qawait.sync, name)))
+
+
+def test_a_job_answers_without_a_loop(client: qawait.sync.Client) -> None:
+    """What can be asked of a job is there, with a request and without."""
+    job = client.submit(FLIP, backend=BACKEND, shots=16, tags=["flip"])
+    job.wait()
+    assert (job.backend, job.program, job.tags) == (BACKEND, "sampler", ("flip",))
+    assert (job.usage(), job.inputs()["pubs"][0][2]) == (1, 16)
+    assert client.usage().consumed_seconds >= 1
+    job.set_tags(["flipped"])
+    assert client.attach(job.id).tags == ("flipped",)
+    job.delete()
+    assert list(client.jobs()) == []
+
+
 def test_jobs_are_listed(client: qawait.sync.Client) -> None:
     """A listing is a plain iterator."""
     ids = {submit(client).id for _ in range(3)}

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from qawait.errors import ConfigError
 from qawait.ibm.programs import executor, legacy
 from qawait.ibm.programs.noise import prepare_noise_learner
 from qawait.ibm.programs.options import chosen
-from qawait.ibm.programs.program import Choice, Environment, Program, RawProgram
+from qawait.ibm.programs.program import Choice, Environment, Kind, Program, RawProgram
 from qawait.ibm.programs.raw import prepare_program
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from qiskit.circuit import CircuitInstruction
 
     from qawait.ibm.programs.fitting import Where
 
 __all__ = [
     "Choice",
     "Environment",
+    "Kind",
     "Program",
     "RawProgram",
+    "finalize_options",
+    "find_unique_layers",
     "prepare_estimator",
     "prepare_noise_learner",
     "prepare_program",
@@ -95,3 +101,39 @@ async def prepare_estimator(
 
 def _way(program: Choice | None, options: Any) -> Callable[..., Awaitable[Program]]:
     return executor.prepare if chosen(program, options) == "executor" else legacy.prepare
+
+
+async def find_unique_layers(
+    kind: Kind,
+    pubs: Any,
+    *,
+    options: Any = None,
+    program: Choice | None = None,
+    types: Literal["gates", "all"] = "gates",
+) -> list[CircuitInstruction]:
+    """Return each distinct boxed layer of pubs, as the executor's primitive would run them.
+
+    Raises:
+        ConfigError: if the program is another, or anything given is wrong.
+    """
+    _check_prepared_here(program, options, "layers are found")
+    if types not in ("gates", "all"):
+        raise ConfigError(f'types must be "gates" or "all", not {types!r:.60}')
+    return await executor.find_unique_layers(kind, pubs, options=options, types=types)
+
+
+async def finalize_options(
+    kind: Kind, *, options: Any = None, program: Choice | None = None
+) -> Any:
+    """Return the options object that the executor's primitive would prepare a job with.
+
+    Raises:
+        ConfigError: if the program is another, or an option is wrong.
+    """
+    _check_prepared_here(program, options, "options are decided on")
+    return await executor.finalize_options(kind, options=options)
+
+
+def _check_prepared_here(program: Choice | None, options: Any, what: str) -> None:
+    if chosen(program, options) != "executor":
+        raise ConfigError(f'{what} here for program="executor" only: the service does it otherwise')

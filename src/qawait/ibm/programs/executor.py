@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from qawait import limits
 from qawait.errors import ConfigError
@@ -18,6 +18,8 @@ from qawait.ibm.programs.program import Environment, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from qiskit.circuit import CircuitInstruction
 
     from qawait.ibm.backend import Backend
     from qawait.ibm.programs.fitting import Where
@@ -56,6 +58,40 @@ async def prepare(
         params=await in_worker(to_bytes, handed.inputs),
         pubs=tuple(fitting),
         environment=Environment.from_options(handed.options),
+    )
+
+
+async def find_unique_layers(
+    kind: Kind, pubs: Any, *, options: Any, types: Literal["gates", "all"]
+) -> list[CircuitInstruction]:
+    """Return the distinct boxed layers of pubs whose circuits are taken as they stand.
+
+    Raises:
+        ConfigError: if anything given is wrong.
+    """
+    await runtime_imported()
+    made = made_options(f"executor {kind}", options)
+    taken = await in_worker(_checked, kind, pubs, None)
+    found: list[CircuitInstruction] = await in_worker(
+        runtime.asked,
+        f"executor {kind}",
+        made,
+        lambda primitive: primitive.find_unique_layers(taken, types=types),
+    )
+    return found
+
+
+async def finalize_options(kind: Kind, *, options: Any) -> Any:
+    """Return the options object that a job would be prepared with.
+
+    Raises:
+        ConfigError: if a name or a value in them is none of the options.
+    """
+    await runtime_imported()
+    what = f"executor {kind}"
+    made = made_options(what, options)
+    return await in_worker(
+        runtime.asked, what, made, lambda primitive: primitive.finalize_options()
     )
 
 

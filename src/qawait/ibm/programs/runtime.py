@@ -98,15 +98,28 @@ def handed(what: str, options: Any, target: Target | None, run: Callable[[Any], 
     """
     keeper = _Keeper()
     primitive = look_up(what)
+    _asked(primitive, _stand_in(target, keeper), options, run)
+    if keeper.kept is None:
+        raise _moved(f"{primitive.__module__}.{primitive.__name__} that hands over a job")
+    return keeper.kept
+
+
+def asked(what: str, options: Any, question: Callable[[Any], Any]) -> Any:
+    """Return what one of IBM's primitives, which knows no target, answers to a question.
+
+    Raises:
+        ConfigError: if it refuses its options or what it is asked about.
+    """
+    return _asked(look_up(what), _stand_in(None, _Keeper()), options, question)
+
+
+def _asked(primitive: Any, mode: Any, options: Any, question: Callable[[Any], Any]) -> Any:
     try:
-        run(primitive(mode=_stand_in(target, keeper), options=options))
+        return question(primitive(mode=mode, options=options))
     except ConfigError:  # ours
         raise
     except Exception as error:  # theirs and those of qiskit, samplomatic, pydantic and numpy
         raise ConfigError(explained(error)) from error
-    if keeper.kept is None:
-        raise _moved(f"{primitive.__module__}.{primitive.__name__} that hands over a job")
-    return keeper.kept
 
 
 def explained(error: Exception) -> str:
