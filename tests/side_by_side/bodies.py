@@ -88,14 +88,14 @@ def _tagged(value: dict[str, Any]) -> Any:
     if value["__type__"] in OBJECTS:
         return value
     found = json.loads(json.dumps(value), cls=RuntimeDecoder)
-    return _plain(found) if isinstance(found, QuantumCircuit) else found
+    return plain(found) if isinstance(found, QuantumCircuit) else found
 
 
 def _layers(value: dict[str, Any]) -> QuantumCircuit:
     """Return the circuit of boxes that a noise learner is asked about."""
     from ibm_quantum_schemas.common import QpyModelV13ToV17
 
-    return _plain(QpyModelV13ToV17.model_validate(value).to_quantum_circuit())
+    return plain(QpyModelV13ToV17.model_validate(value).to_quantum_circuit())
 
 
 def _nested(value: Any) -> Any:
@@ -119,10 +119,10 @@ def _tensor(value: dict[str, Any]) -> Any:
 
 def _circuits(data: bytes) -> list[QuantumCircuit]:
     version = data[6]
-    return [version, *(_plain(circuit) for circuit in qpy.load(io.BytesIO(data)))]
+    return [version, *(plain(circuit) for circuit in qpy.load(io.BytesIO(data)))]
 
 
-def _plain(circuit: QuantumCircuit) -> QuantumCircuit:
+def plain(circuit: QuantumCircuit) -> QuantumCircuit:
     """Return a circuit without what differs at every making: counted names, parameters' ids."""
     named = {one: Parameter(one.name, uuid=uuid5(NAMES, one.name)) for one in circuit.parameters}
     plain = circuit.assign_parameters(named)

@@ -48,9 +48,7 @@ async def _layers(emu: Emulator, kind: str, given: list[Any], types: Any) -> lis
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_clients_decide_alike_on_what_is_left_open(
-    emu: Emulator, ibm: Any, kind: str
-) -> None:
+def test_both_clients_decide_alike_on_what_is_left_open(emu: Emulator, ibm: Any, kind: str) -> None:
     """The options come back as IBM's object, with every value that a job would have."""
     primitive = primitive_class("executor", kind)(ibm.backend("ibm_manila"), TWIRLED)
     found = anyio.run(_options, emu, kind)
