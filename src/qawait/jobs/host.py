@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.abc
+import anyio.from_thread
 from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError
+from qawait.portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -87,6 +89,32 @@ class TaskHost:
         if self._group is None:
             raise ConfigError(_CLOSED)
         self._group.start_soon(work)
+
+    def portal(self) -> Portal:
+        """Return a portal onto the host's loop, for other threads; it ends with the host."""
+        portal = Portal()
+
+        def open_() -> None:
+            try:
+                self.start_soon(portal.serve)
+            except ConfigError:
+                portal.end()
+
+        self.when_stopped(portal.end)
+        if self._is_here():
+            open_()
+            return portal
+        try:
+            anyio.from_thread.run_sync(open_, token=self._loop)
+        except anyio.RunFinishedError:  # the loop has ended without a chance to stop the host
+            portal.end()
+        return portal
+
+    def _is_here(self) -> bool:
+        try:
+            return current_token() == self._loop
+        except RuntimeError:  # no loop runs in this thread
+            return False
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` for as long as the host runs; after an error of ours, anew."""
