@@ -1,11 +1,13 @@
-"""An event loop on a thread of its own, which any other thread can have coroutines run on."""
+"""An event loop that other threads can have coroutines run on."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -15,7 +17,7 @@ from qawait import limits
 from qawait.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -23,29 +25,35 @@ _BLOCKING: Final = (
     "qawait.sync blocks its thread, and this thread runs an event loop, which would stand still: "
     "use qawait.connect() or qawait.local() and await the same call instead"
 )
+_CLOSED: Final = "this client is closed: open a new one"
 
 
 class Portal:
-    """Runs coroutines on its loop for threads that wait for them.
+    """Runs coroutines on a loop that runs in another thread, for threads that wait for them.
 
-    The thread is a daemon: a program that ends without closing the portal ends at
-    once, as one that is killed does.
+    It can be made anywhere, also in the loop's own thread. Whoever makes it has the
+    loop run `serve`, and calls `end` should that no longer be possible.
     """
 
     def __init__(self) -> None:
-        self._started: concurrent.futures.Future[anyio.from_thread.BlockingPortal]
-        self._started = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._main, name="qawait-sync", daemon=True)
-        self._thread.start()
-        self._portal = self._started.result()
+        self._opened: concurrent.futures.Future[anyio.from_thread.BlockingPortal]
+        self._opened = concurrent.futures.Future()
+        self._ended = threading.Event()
 
-    def _main(self) -> None:
-        async def serve() -> None:
+    async def serve(self) -> None:
+        """Take calls until the portal is closed or this is cancelled."""
+        try:
             async with anyio.from_thread.BlockingPortal() as portal:
-                self._started.set_result(portal)
+                self._opened.set_result(portal)
                 await portal.sleep_until_stopped()
+        finally:
+            self.end()
 
-        anyio.run(serve)
+    def end(self) -> None:
+        """Take no calls, and let nobody wait for their turn."""
+        self._ended.set()
+        if not self._opened.done():
+            self._opened.set_exception(ConfigError(_CLOSED))
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Return `await function(...)`, run on the portal's loop.
@@ -57,21 +65,18 @@ class Portal:
         Raises:
             ConfigError: this thread runs an event loop, or the portal is closed.
         """
+        return self.start(function, *args, **kwargs).result()
+
+    def start(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> Call[T]:
+        """Begin `await function(...)` on the portal's loop; its end is waited for as in `run`.
+
+        Raises:
+            ConfigError: as for `run`.
+        """
         check_not_on_loop()
         if self.is_closed:
-            raise ConfigError("this client is closed: open a new one")
-        call = _Call(function, args, kwargs)
-        future: concurrent.futures.Future[T] | None = None
-        try:
-            future = self._portal.start_task_soon(call.main)
-            return future.result()
-        except KeyboardInterrupt as stopped:
-            self._portal.start_task_soon(call.cancel)
-            if future is not None:
-                _settled(future)
-            for note in call.notes:
-                stopped.add_note(note)
-            raise
+            raise ConfigError(_CLOSED)
+        return Call(self._opened.result(), lambda: function(*args, **kwargs))
 
     def do(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Return `function(...)`, called on the portal's loop."""
@@ -84,44 +89,91 @@ class Portal:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the loop has ended."""
-        return not self._thread.is_alive()
+        """Whether nothing is run any more."""
+        return self._ended.is_set()
+
+
+class OwnLoop(Portal):
+    """A portal onto a loop, and a thread, of its own.
+
+    The thread is a daemon: a program that ends without closing the portal ends at
+    once, as one that is killed does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        run = partial(anyio.run, self.serve)
+        self._thread = threading.Thread(target=run, name="qawait-sync", daemon=True)
+        self._thread.start()
+        self._opened.result()
 
     def close(self) -> None:
         """End the loop and its thread; again does nothing."""
         if not self.is_closed:
-            self._portal.start_task_soon(self._portal.stop)
+            portal = self._opened.result()
+            portal.start_task_soon(portal.stop)
             self._thread.join()
 
 
-class _Call:
-    """One coroutine on the loop, which can be cancelled from elsewhere."""
+class Call(Generic[T]):
+    """One coroutine on the loop of a portal."""
 
     def __init__(
         self,
-        function: Callable[..., Awaitable[Any]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        portal: anyio.from_thread.BlockingPortal,
+        function: Callable[[], Awaitable[T]],
     ) -> None:
+        self._portal = portal
         self._function = function
-        self._args = args
-        self._kwargs = kwargs
         self._is_cancelled = False
         self._scope: anyio.CancelScope | None = None
-        self.notes: list[str] = []
+        self._notes: list[str] = []
+        self._future: concurrent.futures.Future[T] | None = None
+        with self._interruptible():
+            try:
+                self._future = portal.start_task_soon(self._main)
+            except RuntimeError:  # its loop or its tasks have ended meanwhile
+                raise ConfigError(_CLOSED) from None
 
-    async def main(self) -> Any:
+    def result(self) -> T:
+        """Wait for its end and return what it returned.
+
+        Raises:
+            ConfigError: the loop has ended, or the client was closed, meanwhile.
+        """
+        future = self._future
+        assert future is not None  # noqa: S101 - set before anybody has the call
+        with self._interruptible():
+            try:
+                return future.result()
+            except concurrent.futures.CancelledError:
+                raise ConfigError(_CLOSED) from None
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt as stopped:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and this with it
+                self._portal.start_task_soon(self._cancel)
+            if self._future is not None:
+                _settled(self._future)
+            for note in self._notes:
+                stopped.add_note(note)
+            raise
+
+    async def _main(self) -> T:
         with anyio.CancelScope() as self._scope:
             if self._is_cancelled:
                 self._scope.cancel()
             try:
-                return await self._function(*self._args, **self._kwargs)
+                return await self._function()
             except anyio.get_cancelled_exc_class() as stopped:
-                self.notes += getattr(stopped, "__notes__", [])
+                self._notes += getattr(stopped, "__notes__", [])
                 raise
-        return None
+        raise concurrent.futures.CancelledError
 
-    async def cancel(self) -> None:
+    async def _cancel(self) -> None:
         self._is_cancelled = True
         if self._scope is not None:
             self._scope.cancel()

@@ -18,8 +18,9 @@ from qawait import opening
 from qawait import scope as scopes
 from qawait import session as sessions
 from qawait.client import Client as AsyncClient
+from qawait.errors import ConfigError
 from qawait.jobs.job import Job as AsyncJob
-from qawait.portal import Portal, check_not_on_loop
+from qawait.portal import OwnLoop, check_not_on_loop
 from qawait.runner import Estimator as AsyncEstimator
 from qawait.runner import NoiseLearner as AsyncNoiseLearner
 from qawait.runner import Runner as AsyncRunner
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from qawait.opening import Opening
+    from qawait.portal import Portal
     from qawait.types import JobStatus, OnCancel, Update
 
 P = ParamSpec("P")
@@ -305,6 +307,15 @@ class Client(_Runner):
     ) -> None:
         self._leave(error)
 
+    @classmethod
+    def of(cls, client: AsyncClient) -> Self:
+        """Return the blocking face of a client whose loop runs in another thread.
+
+        It may be made in any thread and used in any that runs no loop. The client
+        stays its opener's: the face ends with it, and cannot close it.
+        """
+        return cls(client._host.portal(), client)  # noqa: SLF001 - a face of ours
+
     def close(self) -> None:
         """Apply the policy of each live job and close every connection; again does nothing."""
         self._leave(None)
@@ -312,6 +323,8 @@ class Client(_Runner):
     def _leave(self, error: BaseException | None) -> None:
         if self._portal.is_closed:
             return
+        if not isinstance(self._portal, OwnLoop):
+            raise ConfigError("this client was opened on another thread's loop: close it there")
         # On a loop the first Ctrl-C is a cancellation, and only a second one an interrupt.
         stopped = _Stopped() if isinstance(error, KeyboardInterrupt) else error
         try:
@@ -360,7 +373,7 @@ def _opening(open_: Callable[P, Opening]) -> Callable[P, Client]:
     def call(*args: P.args, **kwargs: P.kwargs) -> Client:
         check_not_on_loop()
         chosen = open_(*args, **kwargs)
-        portal = Portal()
+        portal = OwnLoop()
 
         async def opened() -> AsyncClient:
             return await chosen

@@ -12,6 +12,8 @@ from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError
+from qawait.portal import Portal
+from qawait.threads import soon_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -54,7 +56,7 @@ class TaskHost:
 
     async def start(self) -> None:
         """Begin to accept tasks."""
-        self._loop = current_token()
+        self._loop, self._soon = current_token(), soon_in_loop()
         ready = anyio.Event()
         _spawn(lambda: self._main(ready))
         await ready.wait()
@@ -87,6 +89,23 @@ class TaskHost:
         if self._group is None:
             raise ConfigError(_CLOSED)
         self._group.start_soon(work)
+
+    def portal(self) -> Portal:
+        """Return a portal onto the host's loop, for other threads; it ends with the host."""
+        portal = Portal()
+
+        def open_() -> None:
+            try:
+                self.start_soon(portal.serve)
+            except ConfigError:
+                portal.end()
+
+        self.when_stopped(portal.end)
+        try:
+            self._soon(open_)
+        except RuntimeError:  # the loop has ended without a chance to stop the host
+            portal.end()
+        return portal
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` for as long as the host runs; after an error of ours, anew."""

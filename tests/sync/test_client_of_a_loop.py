@@ -1,0 +1,99 @@
+"""The blocking face of a client whose loop runs in another thread."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+import qawait
+import qawait.sync
+from qawait import ConfigError
+from support.killing import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from qawait.emulator import Emulator
+
+pytestmark = pytest.mark.anyio
+
+FLIP = 'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; x $0; c[0] = measure $0;'
+BACKEND = "ibm_manila"
+
+
+@asynccontextmanager
+async def opened(emu: Emulator) -> AsyncIterator[qawait.Client]:
+    """Open a client in this loop."""
+    async with qawait.connect(
+        token=emu.token.reveal(),
+        instance=emu.instance,
+        url=emu.url,
+        iam_url=emu.iam_url,
+        guardian=False,
+    ) as client:
+        yield client
+
+
+async def test_a_worker_thread_uses_the_client_of_its_loop(emu: Emulator) -> None:
+    """The face is made in the loop and used beside it; job and connections are the client's."""
+    async with opened(emu) as client:
+        face = qawait.sync.Client.of(client)
+
+        def work() -> Any:
+            return face.submit(FLIP, backend=BACKEND, shots=16).result()[0].data.c.get_counts()
+
+        assert await anyio.to_thread.run_sync(work) == {"1": 16}
+
+
+async def test_the_face_is_refused_on_the_loop_itself(emu: Emulator) -> None:
+    """It would wait for what only the waiting thread can do."""
+    async with opened(emu) as client:
+        face = qawait.sync.Client.of(client)
+        with pytest.raises(ConfigError, match="await the same call"):
+            face.backends()
+
+
+async def test_the_face_cannot_close_the_client(emu: Emulator) -> None:
+    """Whoever opened the client closes it."""
+    async with opened(emu) as client:
+        face = qawait.sync.Client.of(client)
+        with pytest.raises(ConfigError, match="close it there"):
+            await anyio.to_thread.run_sync(face.close)
+        assert await client.backends()
+
+
+async def test_the_face_ends_with_the_client(emu: Emulator) -> None:
+    """A thread that comes too late is told so, used before or not."""
+    async with opened(emu) as client:
+        used, unused = qawait.sync.Client.of(client), qawait.sync.Client.of(client)
+        await anyio.to_thread.run_sync(used.backends)
+    for face in (used, unused, qawait.sync.Client.of(client)):
+        with pytest.raises(ConfigError, match="closed"):
+            await anyio.to_thread.run_sync(face.backends)
+
+
+async def test_a_thread_is_let_go_when_the_client_is_closed(emu: Emulator) -> None:
+    """It waits for a job, and hears of its end instead of waiting for ever."""
+    emu.script(outcome="complete", run_seconds=600, times=1)
+    heard: list[object] = []
+
+    async with anyio.create_task_group() as group, opened(emu) as client:
+        job = await client.submit(FLIP, backend=BACKEND)
+        face = qawait.sync.Client.of(client)
+
+        def wait() -> None:
+            try:
+                heard.append(face.attach(job.id).wait())
+            except qawait.QawaitError as error:
+                heard.append(error)
+
+        group.start_soon(anyio.to_thread.run_sync, wait)
+        asked = partial(emu.ledger, "GET", job_id=job.id)
+        await anyio.to_thread.run_sync(partial(until, lambda: bool(asked()), within=20))
+    assert len(heard) == 1
+    assert [seen.cancels for seen in emu.jobs()] == [1]
