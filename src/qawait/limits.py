@@ -259,3 +259,10 @@ GUARDIAN_WRITE_BYTES: Final = 64 * 2**10
 """How much is written into the pipe at once."""
 GUARDIAN_BACKLOG_BYTES: Final = 4 * 2**20
 """How much may wait for the pipe before the guardian counts as hung and is replaced."""
+
+# --- adapters ----------------------------------------------------------------------------------
+
+EVENT_LOOK_SECONDS: Final = 0.02
+"""How often a `threading.Event`, which cannot wake a loop, is looked at while a call waits."""
+ADAPTER_JOBS_KEPT: Final = 64
+"""How many ended jobs an adapter still knows the circuits of; a program asks once for each."""

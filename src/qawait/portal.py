@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -39,6 +40,8 @@ class Portal:
         self._opened: concurrent.futures.Future[anyio.from_thread.BlockingPortal]
         self._opened = concurrent.futures.Future()
         self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._calls: weakref.WeakSet[Call[Any]] = weakref.WeakSet()
 
     async def serve(self) -> None:
         """Take calls until the portal is closed or this is cancelled."""
@@ -50,10 +53,13 @@ class Portal:
             self.end()
 
     def end(self) -> None:
-        """Take no calls, and let nobody wait for their turn."""
+        """Take no calls, and let nobody wait for what will not be run any more."""
         self._ended.set()
         if not self._opened.done():
             self._opened.set_exception(ConfigError(_CLOSED))
+        with self._lock:
+            for call in self._calls:
+                call.give_up()
 
     def run(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
         """Return `await function(...)`, run on the portal's loop.
@@ -76,7 +82,12 @@ class Portal:
         check_not_on_loop()
         if self.is_closed:
             raise ConfigError(_CLOSED)
-        return Call(self._opened.result(), lambda: function(*args, **kwargs))
+        call = Call(self._opened.result(), lambda: function(*args, **kwargs))
+        with self._lock:
+            self._calls.add(call)
+        if self._ended.is_set():
+            call.give_up()
+        return call
 
     def do(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Return `function(...)`, called on the portal's loop."""
@@ -129,7 +140,7 @@ class Call(Generic[T]):
         self._scope: anyio.CancelScope | None = None
         self._notes: list[str] = []
         self._future: concurrent.futures.Future[T] | None = None
-        with self._interruptible():
+        with self.interruptible():
             try:
                 self._future = portal.start_task_soon(self._main)
             except RuntimeError:  # its loop or its tasks have ended meanwhile
@@ -141,16 +152,28 @@ class Call(Generic[T]):
         Raises:
             ConfigError: the loop has ended, or the client was closed, meanwhile.
         """
-        future = self._future
-        assert future is not None  # noqa: S101 - set before anybody has the call
-        with self._interruptible():
+        with self.interruptible():
             try:
-                return future.result()
+                return self._began.result()
             except concurrent.futures.CancelledError:
                 raise ConfigError(_CLOSED) from None
 
+    def when_done(self, listener: Callable[[], object]) -> None:
+        """Call `listener`, in whatever thread, once it has ended; at once if it has."""
+        self._began.add_done_callback(lambda _: listener())
+
+    def give_up(self) -> None:
+        """Let nobody wait for it if it has not ended: it never will."""
+        self._began.cancel()
+
+    @property
+    def _began(self) -> concurrent.futures.Future[T]:
+        assert self._future is not None  # noqa: S101 - set before anybody has the call
+        return self._future
+
     @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
+        """Cancel the coroutine at a Ctrl-C that comes within, and add its notes."""
         try:
             yield
         except KeyboardInterrupt as stopped:

@@ -364,6 +364,12 @@ class Client(_Runner):
         return given[self._portal.run(self._inner.wait_any, inner, timeout).driver]
 
 
+def reach(client: Client | AsyncClient) -> tuple[Portal, AsyncClient]:
+    """Return a portal onto the loop of a client, and the client there: for adapters."""
+    face = client if isinstance(client, Client) else Client.of(client)
+    return face._portal, face._inner  # noqa: SLF001 - a face of ours
+
+
 class _Stopped(BaseException):
     """What the asynchronous client is told that it is left because of."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -33,11 +34,11 @@ def soon_in_loop() -> Callable[[Callable[[], object]], object]:
     return soon
 
 
-async def in_thread(function: Callable[[], T]) -> T:
+async def in_thread(function: Callable[[], T], *, limited: bool = True) -> T:
     """Return `function()`, computed in a thread of its own.
 
     A cancelled caller does not wait for it. As many run at once as anyio's own
-    limiter allows.
+    limiter allows, unless it is not `limited`: for what itself waits for such work.
     """
     outcome: list[tuple[T | None, BaseException | None]] = []
     done, soon = anyio.Event(), soon_in_loop()
@@ -50,7 +51,8 @@ async def in_thread(function: Callable[[], T]) -> T:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             soon(done.set)
 
-    async with anyio.to_thread.current_default_thread_limiter():
+    limiter = anyio.to_thread.current_default_thread_limiter() if limited else nullcontext()
+    async with limiter:
         threading.Thread(target=work, name="qawait-worker", daemon=True).start()
         await done.wait()
     value, error = outcome[0]
