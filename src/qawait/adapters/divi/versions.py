@@ -70,9 +70,9 @@ def status_of(status: Status, seen: Snapshot | None) -> Any:
 
 def word_of(update: Update) -> str:
     """Return divi's word for where a live job is; the service's own where divi has none."""
-    known = {"QUEUED": JobStatus.PENDING, "RUNNING": JobStatus.RUNNING}
     raw = update.raw_status or update.stage.name
-    return str(known.get(raw.upper(), raw))
+    known = {"QUEUED": JobStatus.PENDING, "RUNNING": JobStatus.RUNNING}.get(raw.upper())
+    return raw if known is None else str(known.value)
 
 
 def error_of(error: qawait.QawaitError, job_id: str) -> Exception:
