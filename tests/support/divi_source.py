@@ -9,11 +9,11 @@ import sys
 import tarfile
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 VARIABLE = "DIVI_SOURCE"
 """Names the folder of an unpacked source distribution of the divi that is installed."""

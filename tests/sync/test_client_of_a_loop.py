@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,29 +13,15 @@ import qawait
 import qawait.sync
 from qawait import ConfigError
 from support.killing import until
+from support.open import opened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from qawait.emulator import Emulator
 
 pytestmark = pytest.mark.anyio
 
 FLIP = 'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; x $0; c[0] = measure $0;'
 BACKEND = "ibm_manila"
-
-
-@asynccontextmanager
-async def opened(emu: Emulator) -> AsyncIterator[qawait.Client]:
-    """Open a client in this loop."""
-    async with qawait.connect(
-        token=emu.token.reveal(),
-        instance=emu.instance,
-        url=emu.url,
-        iam_url=emu.iam_url,
-        guardian=False,
-    ) as client:
-        yield client
 
 
 async def test_a_worker_thread_uses_the_client_of_its_loop(emu: Emulator) -> None:

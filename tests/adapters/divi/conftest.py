@@ -12,6 +12,7 @@ import pytest
 import qawait.sync
 from qawait.adapters.divi import QawaitBackend
 from support import divi_source
+from support.open import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ def client(emu: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[qawait.sy
     """Give a test a blocking client of the emulator."""
     for name, value in emu.env.items():
         monkeypatch.setenv(name, value)
-    with qawait.sync.connect(guardian=False) as opened:
+    with qawait.sync.connect(guardian=False, schedule=QUICK) as opened:
         yield opened
 
 
