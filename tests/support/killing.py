@@ -24,11 +24,13 @@ LONG = 600.0
 class Program:
     """A program of its own that submits jobs to the emulator."""
 
-    def __init__(self, emu: Emulator, how: str, jobs: int, *options: str) -> None:
+    def __init__(
+        self, emu: Emulator, how: str, jobs: int, *options: str, victim: Path = VICTIM
+    ) -> None:
         self._emu = emu
         self.jobs = jobs
         self.process = subprocess.Popen(
-            [sys.executable, str(VICTIM), how, str(jobs), *options],
+            [sys.executable, str(victim), how, str(jobs), *options],
             env={**os.environ, **emu.env, "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -70,10 +72,12 @@ class Program:
 
 
 @contextlib.contextmanager
-def program(emu: Emulator, how: str = "wait", jobs: int = 1, *options: str) -> Iterator[Program]:
+def program(
+    emu: Emulator, how: str = "wait", jobs: int = 1, *options: str, victim: Path = VICTIM
+) -> Iterator[Program]:
     """Run a program whose jobs go on for ever, and end it afterwards."""
     emu.script(outcome="complete", run_seconds=LONG, times=None)
-    started = Program(emu, how, jobs, *options)
+    started = Program(emu, how, jobs, *options, victim=victim)
     try:
         yield started
     finally:

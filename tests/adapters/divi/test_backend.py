@@ -226,6 +226,6 @@ async def test_a_thread_with_a_loop_is_sent_to_arun(emu: Emulator) -> None:
     """It would stand still; nothing is sent."""
     async with opened(emu) as client:
         backend = QawaitBackend(client, backend="ibm_manila")
-        with pytest.raises(ConfigError, match="await qawait.adapters.divi.arun"):
+        with pytest.raises(ConfigError, match=r"await qawait.adapters.divi.arun"):
             backend.submit_circuits([FLIP_FIRST])
     assert emu.jobs() == []

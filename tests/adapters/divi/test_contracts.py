@@ -37,11 +37,11 @@ class _Runners:
         return QawaitBackend(client, backend="ibm_manila", shots=shots, track_depth=True)
 
 
-class TestAsync(_Runners, THEIRS.AsyncRunnerContractsBase):  # type: ignore[misc, name-defined]
+class TestAsync(_Runners, THEIRS.AsyncRunnerContractsBase):  # type: ignore[name-defined]
     """What divi asks of a backend that returns before the circuits have run."""
 
 
-class TestSync(_Runners, THEIRS.SyncRunnerContractsBase):  # type: ignore[misc, name-defined]
+class TestSync(_Runners, THEIRS.SyncRunnerContractsBase):  # type: ignore[name-defined]
     """What divi asks of any backend."""
 
 

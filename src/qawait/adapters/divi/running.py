@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from qawait import limits
+from qawait.adapters.divi import versions
 from qawait.adapters.divi.backend import QawaitBackend
 from qawait.errors import ConfigError
 from qawait.jobs.waiting import outlast
@@ -38,7 +39,7 @@ async def arun(program: ProgramT, /, *args: Any, **kwargs: Any) -> ProgramT:
     def run() -> None:
         try:
             with _on(program, backend.stoppable(stop)):
-                program.run(*args, **kwargs)  # type: ignore[attr-defined]  # divi is not typed
+                versions.run(program, *args, **kwargs)
         finally:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 soon(ended.set)

@@ -113,3 +113,10 @@ def with_results(handle: Any, results: list[dict[str, Any]], seconds: float) -> 
     if "run_time" in inspect.signature(handle.with_results).parameters:
         return handle.with_results(results, run_time=seconds)
     return handle.with_results(results)
+
+
+def run(program: Any, *args: Any, **kwargs: Any) -> None:
+    """Run a program to its end, also an ensemble of a release that returns before it."""
+    if "blocking" in inspect.signature(program.run).parameters:
+        kwargs.setdefault("blocking", True)
+    program.run(*args, **kwargs)
