@@ -200,3 +200,16 @@ def test_closing_the_client_cancels_what_was_left(
     backend.submit_circuits([FLIP])
     client.close()
     assert [(job.cancels, job.live) for job in emu.jobs()] == [(1, False)]
+
+
+def test_a_local_cancel_is_told_as_one(
+    emu: Emulator, backend: QawaitBackend, event: threading.Event
+) -> None:
+    """Also if the job has ended by it before the wait has seen the event."""
+    handle = backend.submit_circuits([FLIP])
+    backend.cancel_job(handle)
+    until(lambda: backend.poll_job_status(handle).value == "CANCELLED", SOON)
+    event.set()
+    with pytest.raises(ExecutionCancelledError):
+        poll(backend, handle, event)
+    assert [job.cancels for job in emu.jobs()] == [1]

@@ -316,6 +316,8 @@ async def _follow(
             await job.cancel()
         raise
     if status is not JobStatus.DONE:
+        if stopped():  # the job's end is the doing of whoever has set the event
+            raise StoppedError(f"the job ended as {status}")
         await job.result()
 
 
