@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.abc
+import anyio.from_thread
 from anyio.lowlevel import current_token
 
 from qawait import limits
 from qawait.errors import ConfigError
 from qawait.portal import Portal
-from qawait.threads import soon_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -56,7 +56,7 @@ class TaskHost:
 
     async def start(self) -> None:
         """Begin to accept tasks."""
-        self._loop, self._soon = current_token(), soon_in_loop()
+        self._loop = current_token()
         ready = anyio.Event()
         _spawn(lambda: self._main(ready))
         await ready.wait()
@@ -101,11 +101,20 @@ class TaskHost:
                 portal.end()
 
         self.when_stopped(portal.end)
+        if self._is_here():
+            open_()
+            return portal
         try:
-            self._soon(open_)
-        except RuntimeError:  # the loop has ended without a chance to stop the host
+            anyio.from_thread.run_sync(open_, token=self._loop)
+        except anyio.RunFinishedError:  # the loop has ended without a chance to stop the host
             portal.end()
         return portal
+
+    def _is_here(self) -> bool:
+        try:
+            return current_token() == self._loop
+        except anyio.NoEventLoopError:
+            return False
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` for as long as the host runs; after an error of ours, anew."""
