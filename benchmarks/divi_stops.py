@@ -23,6 +23,7 @@ from measuring import Watched
 
 import qawait
 import qawait.sync
+from qawait import limits
 from qawait.adapters.divi import QawaitBackend, arun
 from qawait.emulator.process import running
 
@@ -172,6 +173,21 @@ async def stalls(watched: Watched) -> float:
     return watched.longest
 
 
+async def idle(watched: Watched) -> float:
+    """Return the same for a thread of plain Python, and a loop that only looks at a clock."""
+    loop = asyncio.get_running_loop()
+    working = asyncio.ensure_future(asyncio.to_thread(_compute, loop.time() + 3.0, loop.time))
+    watched.longest = 0.0
+    while not working.done():  # noqa: ASYNC110 - as the adapter does
+        await asyncio.sleep(limits.EVENT_LOOK_SECONDS)
+    return watched.longest
+
+
+def _compute(until_: float, clock: Callable[[], float]) -> None:
+    while clock() < until_:
+        sum(range(1000))
+
+
 def main() -> None:
     """Print the table."""
     print(
@@ -186,7 +202,9 @@ def main() -> None:
         loop = asyncio.SelectorEventLoop(watched := Watched())
         with contextlib.closing(loop):
             longest = loop.run_until_complete(stalls(watched))
+            beside = loop.run_until_complete(idle(watched))
         print(f"\nlongest stall of the loop that awaits a program: {longest * 1e3:.1f} ms")
+        print(f"beside a thread of plain Python: {beside * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

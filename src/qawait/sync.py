@@ -365,7 +365,14 @@ class Client(_Runner):
 
 
 def reach(client: Client | AsyncClient) -> tuple[Portal, AsyncClient]:
-    """Return a portal onto the loop of a client, and the client there: for adapters."""
+    """Return a portal onto the loop of a client, and the client there: for adapters.
+
+    Raises:
+        ConfigError: it is no client.
+    """
+    if not isinstance(client, Client | AsyncClient):
+        kind = type(client).__name__  # type: ignore[unreachable]  # as users may
+        raise ConfigError(f"client must be one that connect() or local() has opened, not {kind}")
     face = client if isinstance(client, Client) else Client.of(client)
     return face._portal, face._inner  # noqa: SLF001 - a face of ours
 

@@ -113,7 +113,7 @@ class TaskHost:
     def _is_here(self) -> bool:
         try:
             return current_token() == self._loop
-        except anyio.NoEventLoopError:
+        except RuntimeError:  # no loop runs in this thread
             return False
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

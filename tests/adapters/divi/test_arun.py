@@ -87,6 +87,18 @@ async def test_a_hanging_service_does_not_delay_the_cancel(emu: Emulator) -> Non
         assert_cancelled(emu, 1)
 
 
+async def test_a_hanging_download_does_not_delay_the_cancel(emu: Emulator) -> None:
+    """The job has ended, so nothing is cancelled but the wait."""
+    fetched = emu.route("GET /jobs/{id}/results").hang(times=None)
+    async with opened(emu, guardian=False) as client:
+        program = vqe(QawaitBackend(client, backend="ibm_manila", shots=500))
+        async with anyio.create_task_group() as group:
+            group.start_soon(arun, program)
+            await reached(lambda: fetched.hits)
+            group.cancel_scope.cancel()
+    assert [(job.cancels, job.live) for job in emu.jobs()] == [(0, False)]
+
+
 @pytest.mark.parametrize(("how", "jobs"), [(MERGED, 1), (APART, 3)], ids=["merged", "apart"])
 async def test_a_cancelled_ensemble_leaves_no_job(
     emu: Emulator, how: BatchConfig, jobs: int

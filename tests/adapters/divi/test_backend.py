@@ -9,12 +9,13 @@ import pytest
 from divi.backends import ExecutionResult
 from qiskit.circuit import QuantumCircuit
 
+import qawait
+import qawait.sync
 from qawait import CancelOutcome, ConfigError, QawaitError
 from qawait.adapters.divi import QawaitBackend
 from support.open import opened
 
 if TYPE_CHECKING:
-    import qawait.sync
     from qawait.emulator import Emulator
 
 FLIP_FIRST = (
@@ -110,6 +111,12 @@ def test_a_bad_number_of_shots_is_refused(client: qawait.sync.Client) -> None:
     """As by every runner of divi's."""
     with pytest.raises(ValueError, match="positive"):
         QawaitBackend(client, backend="ibm_manila", shots=0)
+
+
+def test_what_is_no_client_is_refused() -> None:
+    """As one that has not been awaited."""
+    with pytest.raises(ConfigError, match="not Opening"):
+        QawaitBackend(qawait.local(), backend="ibm_manila")  # type: ignore[arg-type]
 
 
 def test_tags_go_on_every_job(emu: Emulator, client: qawait.sync.Client) -> None:

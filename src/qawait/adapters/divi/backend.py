@@ -8,7 +8,7 @@ import math
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from qawait import limits
 from qawait.adapters.divi import batch, versions
@@ -20,13 +20,15 @@ from qawait.sync import reach
 from qawait.types import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import qawait
     import qawait.sync
     from qawait.adapters.divi.batch import Observed, Samples
     from qawait.runner import JobKeywords
     from qawait.types import CancelOutcome, Update
+
+T = TypeVar("T")
 
 _log = logging.getLogger("qawait.adapters.divi")
 _END: Final = None
@@ -158,7 +160,7 @@ class QawaitBackend(CircuitRunner):
         _check_thread()
         sent = self._sent_as(execution_result)
         if not loop_until_complete:
-            return versions.status_of(self._portal.run(sent.job.poll), sent.job.last_seen)
+            return versions.status_of(self._ask(sent.job.poll), sent.job.last_seen)
         heard: SimpleQueue[Update | None] = SimpleQueue()
         stopped = self._stopped_by(cancellation_event)
         call = self._portal.start(_follow, sent.job, heard.put, stopped)
@@ -187,7 +189,7 @@ class QawaitBackend(CircuitRunner):
         _check_thread()
         sent = self._sent_as(execution_result)
         try:
-            result = self._portal.run(sent.job.fetch)
+            result = self._ask(sent.job.fetch)
         except QawaitError as error:
             raise versions.error_of(error, sent.job.id) from error
         work = sent.work or batch.Unlabelled()
@@ -217,6 +219,14 @@ class QawaitBackend(CircuitRunner):
         view = copy.copy(self)
         view._stop = stop  # noqa: SLF001 - of its own class
         return view
+
+    def _ask(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what the service says, unless this run is stopped before it does."""
+        try:
+            answer: T = self._portal.run(unless, self._stop.is_set, work)
+        except StoppedError as stop:
+            raise ExecutionCancelledError("cancelled while the service was asked") from stop
+        return answer
 
     def _stopped_by(self, event: threading.Event | None) -> Callable[[], bool]:
         return lambda: self._stop.is_set() or (event is not None and event.is_set())
