@@ -52,6 +52,7 @@ class QawaitBackend(CircuitRunner):
     """
 
     max_retries = None
+    resolves_parameters = False
 
     def __init__(  # noqa: PLR0913 - keywords, each with a default
         self,
