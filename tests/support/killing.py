@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from qawait.emulator import Emulator
     from qawait.emulator.handle import JobView
@@ -82,6 +83,21 @@ def program(
         yield started
     finally:
         started.close()
+
+
+@contextlib.contextmanager
+def interrupting(reached: Callable[[], bool]) -> Iterator[None]:
+    """Send this thread a Ctrl-C as soon as `reached()`."""
+    here = threading.get_ident()
+
+    def interrupt() -> None:
+        until(reached, within=20)
+        signal.pthread_kill(here, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    yield
+    thread.join()
 
 
 def until(reached: object, within: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qiskit import QuantumCircuit
 
 import qawait
+import qawait.sync
 
 if TYPE_CHECKING:
     from qawait.emulator import Emulator
@@ -17,6 +18,15 @@ QUICK = qawait.PollSchedule(lateness=0.02)
 
 def opened(emu: Emulator, **options: Any) -> Opening:
     """Return a client about to be opened on the emulator, one that polls often."""
+    return qawait.connect(**_given(emu, options))
+
+
+def blocking(emu: Emulator, **options: Any) -> qawait.sync.Client:
+    """Return an open client for threads without a loop, one that polls often."""
+    return qawait.sync.connect(**_given(emu, options))
+
+
+def _given(emu: Emulator, options: dict[str, Any]) -> dict[str, Any]:
     given = {
         "token": emu.token.reveal(),
         "instance": emu.instance,
@@ -24,7 +34,7 @@ def opened(emu: Emulator, **options: Any) -> Opening:
         "iam_url": emu.iam_url,
         "schedule": QUICK,
     }
-    return qawait.connect(**{**given, **options})
+    return {**given, **options}
 
 
 def bell() -> QuantumCircuit:
