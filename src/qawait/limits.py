@@ -259,3 +259,18 @@ GUARDIAN_WRITE_BYTES: Final = 64 * 2**10
 """How much is written into the pipe at once."""
 GUARDIAN_BACKLOG_BYTES: Final = 4 * 2**20
 """How much may wait for the pipe before the guardian counts as hung and is replaced."""
+
+# --- panels and the command line ---------------------------------------------------------------
+
+PANEL_PAINT_SECONDS: Final = 0.1
+"""The shortest pause between two pictures of a panel: more often, nobody sees a difference."""
+PANEL_CLOSE_SECONDS: Final = 1.0
+"""How long leaving a panel waits for a terminal that takes nothing."""
+PANEL_OUTLINE_SECONDS: Final = 10.0
+"""How long an awaited panel waits for the outline of the result, once its job has ended."""
+PANEL_ROWS: Final = 40
+"""The jobs in a notebook's table; a terminal's has as many as fit."""
+OUTLINE_BARS: Final = 8
+"""The outcomes or values that an outline shows."""
+OUTLINE_SHOTS: Final = 100_000
+"""The shots that an outline counts: some 10 ms, in a thread."""
