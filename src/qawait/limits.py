@@ -274,3 +274,5 @@ OUTLINE_BARS: Final = 8
 """The outcomes or values that an outline shows."""
 OUTLINE_SHOTS: Final = 100_000
 """The shots that an outline counts: some 10 ms, in a thread."""
+CLOCK_SKEW_SECONDS: Final = 60.0
+"""How far the clock may be from the service's: tokens and certificates allow for a minute."""

@@ -50,7 +50,7 @@ def is_there() -> bool:
 class NotebookView:
     """Shows a board in the cell that is being run, and goes on there afterwards."""
 
-    def __init__(self, stop: Callable[[], None], board: Board) -> None:
+    def __init__(self, stop: Callable[[], object], board: Board) -> None:
         from IPython.display import HTML, display
 
         self._html = HTML
@@ -79,7 +79,7 @@ class NotebookView:
             self._handle.update(self._html(picture))
 
 
-def _button(stop: Callable[[], None], *, several: bool) -> tuple[Any, Any]:
+def _button(stop: Callable[[], object], *, several: bool) -> tuple[Any, Any]:
     """Return the stop button and where it is; neither without ipywidgets."""
     if importlib.util.find_spec("ipywidgets") is None:
         return None, None
@@ -103,18 +103,13 @@ def _button(stop: Callable[[], None], *, several: bool) -> tuple[Any, Any]:
 
 def drawn(board: Board) -> str:
     """Return the picture of a board as HTML."""
-    if len(board.rows) == 1:
-        inner = _one(board.rows[0], board.clock())
-    else:
-        inner = _many(board)
+    inner = _one(board.rows[0], board.clock()) if len(board.rows) == 1 else _many(board)
     return f'<div style="{_BOX}">{inner}</div>'
 
 
 def _one(row: Watched, now: float) -> str:
-    parts = [
-        f"<div>{_badge(row)}&ensp;{_name(row)}"
-        f'&ensp;<span style="{_FAINT}">{html.escape(row.backend or "")}</span></div>'
-    ]
+    backend = f'<span style="{_FAINT}">{html.escape(row.backend or "")}</span>'
+    parts = [f"<div>{_badge(row)}&ensp;{_name(row)}&ensp;{backend}</div>"]
     if row.took or not row.is_ended:
         parts.append(_faint(row.steps(now)))
     if (share := row.share(now)) is not None:

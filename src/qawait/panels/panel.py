@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import anyio
+import anyio.abc
 
 from qawait import limits
 from qawait.errors import ConfigError, QawaitError
@@ -21,9 +22,7 @@ from qawait.threads import in_thread, soon_in_loop
 from qawait.types import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
-
-    import anyio.abc
+    from collections.abc import Callable, Generator
 
     from qawait.jobs.driver import Driver
     from qawait.jobs.host import TaskHost
@@ -45,7 +44,7 @@ class View(Protocol):
 
 
 if TYPE_CHECKING:
-    MakeView: TypeAlias = Callable[[Callable[[], None], Board], View]
+    MakeView: TypeAlias = Callable[[Callable[[], object], Board], View]
 
 
 class Panel:
@@ -149,7 +148,7 @@ class Panel:
 
     def _begin(self, make_view: MakeView) -> None:
         soon = soon_in_loop()  # a click may come on any thread
-        view = make_view(lambda: soon(self.stop) and None, self._board)
+        view = make_view(lambda: soon(self.stop), self._board)
         self._over = anyio.Event()
         if self._growing is not None:
             self._growing.add(self)
@@ -251,8 +250,8 @@ def panel(jobs: Job[Any] | Iterable[Job[Any]]) -> Panel:
     return Panel(given, host=shared.host, clock=shared.wall_clock, view=usual_view())
 
 
-def _listed(jobs: object) -> list[Job[Any]]:
-    given = list(jobs) if isinstance(jobs, Iterable) else [jobs]
+def _listed(jobs: Any) -> list[Job[Any]]:
+    given: list[Any] = list(jobs) if isinstance(jobs, Iterable) else [jobs]
     strange = next((job for job in given if not isinstance(job, Job)), None)
     if strange is not None:
         raise ConfigError(f"a panel is of jobs, as submit() returns them, not {strange!r:.100}")

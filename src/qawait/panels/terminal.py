@@ -55,7 +55,7 @@ def is_terminal() -> bool:
         return False
 
 
-def view() -> Callable[[Callable[[], None], Board], TerminalView] | None:
+def view() -> Callable[[Callable[[], object], Board], TerminalView] | None:
     """Return what makes a terminal's view; `None` where the output is no terminal.
 
     Raises:
@@ -76,7 +76,7 @@ class TerminalView:
     """
 
     def __init__(
-        self, _stop: Callable[[], None], _board: Board, *, console: Console | None = None
+        self, _stop: Callable[[], object], _board: Board, *, console: Console | None = None
     ) -> None:
         from rich.console import Console
         from rich.live import Live
@@ -246,4 +246,3 @@ def _table(board: Board, shown: list[Watched]) -> Table:
 def _time(row: Watched, now: float) -> str:
     elapsed = row.elapsed(now)
     return past(elapsed) if row.is_ended else duration(elapsed)
-
