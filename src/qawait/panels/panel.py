@@ -78,6 +78,7 @@ class Panel:
         self._changed = Signal()
         self._version = 0
         self._followers = 0
+        self._unwanted: list[Driver] = []
         self._is_leaving = False
         self._over: anyio.Event | None = None
         for job in jobs:
@@ -121,7 +122,7 @@ class Panel:
         for driver, row in self._rows.items():
             if not driver.is_ended and not row.is_stopping:
                 row.is_stopping = True
-                driver.shared.host.start_soon(partial(self._cancel, driver, row))
+                self._unwanted.append(driver)
         self._mark()
 
     def add(self, driver: Driver) -> None:
@@ -159,12 +160,14 @@ class Panel:
             async with anyio.create_task_group() as self._group:
                 for driver in self._jobs:
                     self._follow(driver)
+                self._group.start_soon(self._obey)
                 await self._paint(view)
                 self._group.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no job's business
             _log.warning("a panel failed with %s", type(error).__name__)
         finally:
             self._group = None
+            self._cancel_unwanted()
             if self._growing is not None:
                 self._growing.discard(self)
             await self._close(view)
@@ -216,6 +219,18 @@ class Panel:
         finally:
             self._followers -= 1
             self._mark()
+
+    async def _obey(self) -> None:
+        while True:
+            await self._changed.until(lambda: bool(self._unwanted))
+            self._cancel_unwanted()
+
+    def _cancel_unwanted(self) -> None:
+        """Hand the cancels to the client, with which they outlive the panel."""
+        while self._unwanted:
+            driver = self._unwanted.pop()
+            if driver.shared.host.is_running:  # else the client's end has settled it
+                driver.shared.host.start_soon(partial(self._cancel, driver, self._rows[driver]))
 
     async def _cancel(self, driver: Driver, row: Watched) -> None:
         try:
