@@ -267,11 +267,11 @@ def panel(jobs: Job[Any] | Iterable[Job[Any]]) -> Panel:
 
 def _listed(jobs: Any) -> list[Job[Any]]:
     given: list[Any] = list(jobs) if isinstance(jobs, Iterable) else [jobs]
-    strange = next((job for job in given if not isinstance(job, Job)), None)
-    if strange is not None:
-        raise ConfigError(f"a panel is of jobs, as submit() returns them, not {strange!r:.100}")
     if not given:
         raise ConfigError("a panel needs at least one job; client.panel() shows those to come")
+    for job in given:
+        if not isinstance(job, Job):
+            raise ConfigError(f"a panel is of jobs, as submit() returns them, not {job!r:.100}")
     return given
 
 
