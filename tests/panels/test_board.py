@@ -23,7 +23,14 @@ def watched(*updates: Update, seen: Snapshot | None = None) -> Watched:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(-1, "0 s"), (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3660, "1 h 01 min")],
+    [
+        (-1, "0 s"),
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3660, "1 h 01 min"),
+    ],
 )
 def test_a_growing_time_reads_in_seconds_then_minutes(seconds: float, shown: str) -> None:
     """Whole seconds in the first minute, whole minutes afterwards."""

@@ -48,9 +48,7 @@ def test_the_terminal_is_given_back_and_the_job_cancelled_once(emu: Emulator, ho
 
 
 @pytest.mark.parametrize("presses", [1, 2])
-def test_interrupting_gives_the_terminal_back_and_cancels_once(
-    emu: Emulator, presses: int
-) -> None:
+def test_interrupting_gives_the_terminal_back_and_cancels_once(emu: Emulator, presses: int) -> None:
     """After Ctrl-C, once or twice, the cursor is back and the job cancelled by one request."""
     with terminal(SHOWING, "await", env=emu.env) as shown:
         shown.until("queued")

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import qawait
@@ -100,14 +101,12 @@ async def test_a_cancelled_await_cancels_once(emu: Emulator, views: list[Recorde
     assert [job.cancels for job in emu.jobs()] == [1]
 
 
-async def test_leaving_the_block_leaves_the_job_alone(
-    emu: Emulator, views: list[Recorder]
-) -> None:
+async def test_leaving_the_block_leaves_the_job_alone(emu: Emulator, views: list[Recorder]) -> None:
     """The end of an `async with` ends the panel only."""
     async with opened(emu) as client:
         job = await submit(client)
         async with qawait.panel(job):
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert views[0].is_closed
         assert emu.jobs()[0].cancels == 0
         assert job.status is JobStatus.QUEUED
@@ -177,7 +176,7 @@ async def test_stop_is_carried_out_though_the_panel_ends(
     async with opened(emu) as client:
         job = await submit(client, on_cancel="detach")
         async with qawait.panel(job) as panel:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             panel.stop()
         await job.wait()
     assert views[0].is_closed

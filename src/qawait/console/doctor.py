@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from qawait.console.common import NO, OK, carry_out, make_parser
 from qawait.console.examination import Finding, examined
-from qawait.console.text import Progress, coloured
+from qawait.console.text import Progress, coloured, wrapped
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+_INDENT: Final = 20
 _MARKS: Final = {
     "ok": ("ok", "green"),
     "note": ("note", "yellow"),
@@ -46,7 +47,8 @@ async def _look(asked: argparse.Namespace) -> int:
 
 def _told(finding: Finding) -> str:
     mark, colour = _MARKS[finding.state]
-    line = f"{coloured(f'{mark:<8}', colour)} {finding.name:<10} {finding.said}"
+    said = f"{coloured(f'{mark:<8}', colour)} {finding.name:<10} {wrapped(finding.said, _INDENT)}"
     if not finding.mend:
-        return line
-    return f"{line}\n{'':20}{coloured('mend:', 'bold')} {finding.mend}"
+        return said
+    mend = wrapped(f"mend: {finding.mend}", _INDENT).removeprefix("mend:")
+    return f"{said}\n{'':{_INDENT}}{coloured('mend:', 'bold')}{mend}"

@@ -37,6 +37,7 @@ _SAVE: Final = (
     "save an account: python -c \"import qawait; qawait.save_account('API KEY', instance='CRN')\", "
     "or set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE; `qawait run --local` needs none"
 )
+_SOME: Final = 5
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9_.-]+)\s*(?:\[[^]]*\])?\s*>=\s*([0-9.]+)")
 
 
@@ -191,20 +192,30 @@ async def _asked(service: IBMService) -> AsyncIterator[Finding]:
         yield Finding("key", "ok", "IAM accepts it")
     except QawaitError as error:
         yield _unreached("key", error)
-        yield Finding("instance", "skipped", "not asked without a token")
-        yield Finding("clock", "skipped", "not asked without a token")
+        for rest in ("instance", "clock"):
+            yield Finding(rest, "skipped", "not looked at without a token")
         return
     try:
-        ahead = await service.clock_ahead()
+        yield _clock(await service.clock_ahead())
         await service.usage()
+    except RejectedError as error:
+        yield _unreached("instance", error, await _own(service))
     except QawaitError as error:
-        yield _unreached("instance", error)
-        return
-    yield Finding("instance", "ok", service.instance)
-    yield _clock(ahead)
+        yield _unreached("service", error)
+    else:
+        yield Finding("instance", "ok", service.instance)
 
 
-def _unreached(what: str, error: QawaitError) -> Finding:
+async def _own(service: IBMService) -> str:
+    """Return the account's instances, for a remedy; nothing if they cannot be asked for."""
+    try:
+        crns = [instance.crn for instance in await service.instances()]
+    except QawaitError:
+        return ""
+    return f": {', '.join(crns[:_SOME])}" if crns else ""
+
+
+def _unreached(what: str, error: QawaitError, own: str = "") -> Finding:
     match error:
         case AuthError():
             mend = f"make a new API key at {_KEYS}, and save it"
@@ -214,9 +225,7 @@ def _unreached(what: str, error: QawaitError) -> Finding:
                 "for certificates of your own SSL_CERT_FILE"
             )
         case ConfigError() | RejectedError():
-            mend = (
-                f"set QISKIT_IBM_INSTANCE to the CRN of an instance of yours, as {_KEYS} shows it"
-            )
+            mend = f"set QISKIT_IBM_INSTANCE to one of yours, as {_KEYS} shows them{own}"
         case _:
             mend = "try again later; https://cloud.ibm.com/status tells of outages"
     return Finding(what, "problem", error.message, mend)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Final, Self
 
 from qawait.panels.terminal import is_terminal
@@ -22,6 +23,15 @@ def coloured(text: str, colour: str) -> str:
     if not is_terminal() or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Return a text broken into lines on a terminal, the later ones indented; as it is elsewhere."""
+    if not is_terminal():
+        return text
+    width = max(shutil.get_terminal_size().columns - indent, indent)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return f"\n{'':{indent}}".join(lines)
 
 
 def print_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
