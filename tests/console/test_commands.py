@@ -135,7 +135,8 @@ def test_run_reads_standard_input(
     assert qawait("run", "-", "--backend", "ibm_manila", "--shots", "3").out == "1  3\n"
 
 
-def test_run_local_needs_no_account(qawait: Command, homeless: None, flip: str) -> None:
+@pytest.mark.usefixtures("homeless")
+def test_run_local_needs_no_account(qawait: Command, flip: str) -> None:
     """With `--local` an embedded service executes the circuit."""
     said = qawait("run", flip, "--local", "--backend", "ibm_manila", "--shots", "5")
     assert said == Said(0, "1  5\n", "")
@@ -337,7 +338,8 @@ def test_backends_are_listed(qawait: Command) -> None:
     assert qawait("backends", "--min-qubits", "999") == Said(0, "no backends\n", "")
 
 
-def test_backends_of_the_embedded_service(qawait: Command, homeless: None) -> None:
+@pytest.mark.usefixtures("homeless")
+def test_backends_of_the_embedded_service(qawait: Command) -> None:
     """`--local` lists what `run --local` runs on."""
     assert [row["name"] for row in qawait("backends", "--local", "--json").rows] == [
         "ibm_fez",
@@ -351,9 +353,8 @@ def test_recover_as_json_is_silent_when_nothing_is_left(qawait: Command) -> None
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["cancel", "d0"], ["recover"], ["backends"]])
-def test_without_an_account_the_error_says_what_to_do(
-    qawait: Command, homeless: None, command: list[str]
-) -> None:
+@pytest.mark.usefixtures("homeless")
+def test_without_an_account_the_error_says_what_to_do(qawait: Command, command: list[str]) -> None:
     """How to give or save one, and where to look further; code 3."""
     said = qawait(*command)
     assert (said.code, said.out) == (3, "")

@@ -8,6 +8,7 @@ import os
 import socket
 import sqlite3
 import stat
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ Look = dict[str, dict[str, Any]]
 KEY = "a key that no report may show"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def healthy(emu: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Emulator:
     """Set up an account with which all is well."""
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -97,9 +98,7 @@ def test_all_is_well(healthy: Emulator, look: Callable[[], Look]) -> None:
     assert healthy.ledger("POST", "/jobs") == []
 
 
-def test_no_account(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_account(look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch) -> None:
     """How to give or save one; what needs one is skipped."""
     monkeypatch.delenv("QISKIT_IBM_TOKEN")
     found = look()
@@ -110,7 +109,7 @@ def test_no_account(
 
 
 def test_a_malformed_account_file(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Which file, and that it is not JSON."""
     monkeypatch.delenv("QISKIT_IBM_TOKEN")
@@ -121,9 +120,7 @@ def test_a_malformed_account_file(
     assert "is not JSON" in found["account"]["said"]
 
 
-def test_an_account_file_that_others_may_read(
-    healthy: Emulator, look: Callable[[], Look], tmp_path: Path
-) -> None:
+def test_an_account_file_that_others_may_read(look: Callable[[], Look], tmp_path: Path) -> None:
     """The command that makes it private."""
     path = account_file(tmp_path, "{}", 0o644)
     found = look()
@@ -131,9 +128,7 @@ def test_an_account_file_that_others_may_read(
     assert found["accounts"]["mend"] == f"chmod 600 {path}"
 
 
-def test_a_wrong_api_key(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_api_key(look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch) -> None:
     """That IAM refuses it and where to make another; the key itself is not told."""
     monkeypatch.setenv("QISKIT_IBM_TOKEN", KEY)
     found = look()
@@ -144,7 +139,7 @@ def test_a_wrong_api_key(
 
 
 def test_a_host_that_cannot_be_reached(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That IAM is not reached, with the settings that say where it is."""
     monkeypatch.setenv("IAM_URL", f"http://127.0.0.1:{closed_port()}")
@@ -154,7 +149,7 @@ def test_a_host_that_cannot_be_reached(
 
 
 def test_a_service_that_cannot_be_reached(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """IAM answers and the service does not: the finding is the service's."""
     monkeypatch.setenv("QISKIT_IBM_URL", f"http://127.0.0.1:{closed_port()}/api/v1")
@@ -176,7 +171,7 @@ def test_a_wrong_instance(
 
 
 def test_an_instance_s_name_that_nobody_knows(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name is looked up, and it is said that there is none such."""
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", "nowhere")
@@ -187,17 +182,14 @@ def test_an_instance_s_name_that_nobody_knows(
 
 @pytest.mark.parametrize(("shift", "word"), [(600, "ahead of"), (-600, "behind")])
 def test_a_clock_that_is_wrong(
-    healthy: Emulator,
     look: Callable[[], Look],
     monkeypatch: pytest.MonkeyPatch,
     shift: float,
     word: str,
 ) -> None:
     """By how much, in which direction, and the command that sets it."""
-    from qawait.ibm import transport
-
-    now = transport.time.time
-    monkeypatch.setattr("qawait.ibm.transport.time.time", lambda: now() + shift)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + shift)
     found = look()
     assert problems(found) == ["clock"]
     assert word in found["clock"]["said"]
@@ -205,7 +197,7 @@ def test_a_clock_that_is_wrong(
 
 
 def test_a_state_folder_that_cannot_be_written(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Which folder, and the variable that names another."""
     (tmp_path / "file").touch()
@@ -217,7 +209,7 @@ def test_a_state_folder_that_cannot_be_written(
 
 
 def test_a_journal_that_is_locked(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, state: Path
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch, state: Path
 ) -> None:
     """That somebody holds it, and how to find out who."""
     monkeypatch.setattr(limits, "JOURNAL_BUSY_SECONDS", 0.01)
@@ -229,9 +221,7 @@ def test_a_journal_that_is_locked(
     assert "fuser" in found["journal"]["mend"]
 
 
-def test_a_journal_that_is_no_database(
-    healthy: Emulator, look: Callable[[], Look], state: Path
-) -> None:
+def test_a_journal_that_is_no_database(look: Callable[[], Look], state: Path) -> None:
     """The command that moves it away."""
     state.mkdir(0o700)
     (state / "journal.sqlite3").write_text("this is no database" * 100)
@@ -241,9 +231,7 @@ def test_a_journal_that_is_no_database(
     assert found["journal"]["mend"].startswith("move it away: mv ")
 
 
-def test_a_journal_with_a_broken_page(
-    healthy: Emulator, look: Callable[[], Look], state: Path
-) -> None:
+def test_a_journal_with_a_broken_page(look: Callable[[], Look], state: Path) -> None:
     """Damage inside is found too."""
     path = state / "journal.sqlite3"
     with closing(journal.connect(path)) as connection:
@@ -256,9 +244,7 @@ def test_a_journal_with_a_broken_page(
     assert problems(look()) == ["journal"]
 
 
-def test_a_journal_with_open_jobs_is_no_problem(
-    healthy: Emulator, look: Callable[[], Look], state: Path
-) -> None:
+def test_a_journal_with_open_jobs_is_no_problem(look: Callable[[], Look], state: Path) -> None:
     """What has not been seen to end is noted, with the command that shows it."""
     with closing(journal.connect(state / "journal.sqlite3")) as connection:
         connection.execute("INSERT INTO jobs(tag, owner, intended) VALUES('t', 'o', 1)")
@@ -269,7 +255,7 @@ def test_a_journal_with_open_jobs_is_no_problem(
 
 
 def test_a_guardian_that_cannot_start(
-    healthy: Emulator, look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
+    look: Callable[[], Look], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Why not, and what going without means."""
     monkeypatch.setattr("qawait.guard.guardian._PROGRAM", Path("/nowhere/guardian_main.py"))
@@ -303,12 +289,12 @@ def test_it_is_read_in_a_terminal(healthy: Emulator, tmp_path: Path) -> None:
     with terminal("-m", "qawait", "doctor", env=env, columns=120) as shown:
         assert shown.end() == 1
         assert "\x1b[31mPROBLEM" in shown.raw
-        assert "mend: chmod 600 " in shown.text
+        assert "mend: chmod 600" in shown.text
     mode = stat.S_IMODE((tmp_path / ".qiskit" / "qiskit-ibm.json").stat().st_mode)
     assert mode == 0o604
 
 
-def test_nothing_is_left_behind(healthy: Emulator, look: Callable[[], Look], state: Path) -> None:
+def test_nothing_is_left_behind(look: Callable[[], Look], state: Path) -> None:
     """The doctor leaves no lock and no row."""
     look()
     assert list(state.glob("*.lock")) == []

@@ -13,7 +13,6 @@ import pytest
 import qawait
 from qawait import limits
 from qawait.panels import terminal
-from qawait.panels.board import Board
 from qawait.panels.terminal import TerminalView
 from qawait.types import JobStatus, Stage
 from support.emulated import FLIP
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from qawait.client import Client
     from qawait.emulator import Emulator
+    from qawait.panels.board import Board
 
 pytestmark = pytest.mark.anyio
 PARAMS: dict[str, Any] = {"pubs": [[FLIP, None, 16]], "options": {}, "version": 2}
