@@ -68,7 +68,7 @@ async def examined(
         for rest in ("key", "instance", "clock", "guardian"):
             yield Finding(rest, "skipped", "not looked at without an account")
         return
-    yield Finding("account", "ok", f"{access.token}, {access.url}")
+    yield Finding("account", "ok", f"an API key, for {access.url}")
     async for finding in _online(access):
         yield finding
 

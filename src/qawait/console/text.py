@@ -26,7 +26,7 @@ def coloured(text: str, colour: str) -> str:
 
 
 def wrapped(text: str, indent: int) -> str:
-    """Return a text broken into lines on a terminal, the later ones indented; as it is elsewhere."""
+    """Return a text in lines that fit a terminal, all but the first indented; whole elsewhere."""
     if not is_terminal():
         return text
     width = max(shutil.get_terminal_size().columns - indent, indent)
