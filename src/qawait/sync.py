@@ -19,6 +19,7 @@ from qawait import scope as scopes
 from qawait import session as sessions
 from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
+from qawait.panels import panel as panels
 from qawait.portal import Portal, check_not_on_loop
 from qawait.runner import Estimator as AsyncEstimator
 from qawait.runner import NoiseLearner as AsyncNoiseLearner
@@ -217,6 +218,19 @@ class NoiseLearner(_Face):
     run = _blocking(AsyncNoiseLearner.run)
 
 
+class Panel(_Face):
+    """Jobs as they go on, shown while the `with` block runs; the blocking face of `qawait.Panel`."""
+
+    _inner: panels.Panel
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._portal.run(self._inner.aclose)
+
+
 class _Runner(_Face):
     """What client and scopes share."""
 
@@ -293,6 +307,7 @@ class Client(_Runner):
     scope = _making(AsyncClient.scope, Scope)
     session = _making(AsyncClient.session, Session)
     batch = _making(AsyncClient.batch, Session)
+    panel = _making(AsyncClient.panel, Panel)
 
     def __enter__(self) -> Self:
         return self

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from qawait.panels.outline import Outline
 
 _COLOURS: Final = {
-    Stage.RUNNING: "#0f62fe",
-    Stage.FETCHING: "#0f62fe",
+    Stage.RUNNING: "#3d7eff",
+    Stage.FETCHING: "#3d7eff",
     Stage.DONE: "#24a148",
-    Stage.ERROR: "#da1e28",
+    Stage.ERROR: "#e0323c",
     Stage.CANCELLED: "#b28600",
 }
 _WAITING: Final = "#8d8d8d"
@@ -37,6 +37,7 @@ _BOX: Final = (
 )
 _FAINT: Final = "opacity:.65"
 _CODE: Final = "font-family:ui-monospace,monospace;font-size:12px"
+_TABLE: Final = "border-collapse:collapse;margin:.3em 0;font:inherit;color:inherit"
 _CELL: Final = "padding:.1em 1.2em .1em 0;text-align:left;white-space:nowrap;background:none"
 
 
@@ -152,7 +153,7 @@ def _outlined(outline: Outline) -> str:
         f'<td style="{_CELL};{_FAINT}">{html.escape(bar.value)}</td></tr>'
         for bar in outline.bars
     ]
-    table = f'<table style="margin:.5em 0 0;border-collapse:collapse">{"".join(lines)}</table>'
+    table = f'<table style="{_TABLE}">{"".join(lines)}</table>'
     return table + (_faint(outline.remark) if outline.remark else "")
 
 
@@ -165,7 +166,7 @@ def _many(board: Board) -> str:
     share = board.ended / len(board.rows)
     return "".join(
         [
-            '<table style="border-collapse:collapse;margin:0">',
+            f'<table style="{_TABLE}">',
             *(_row(row, now) for row in shown),
             "</table>",
             _faint(f"… and {hidden} more") if hidden else "",
