@@ -19,7 +19,6 @@ from qawait import scope as scopes
 from qawait import session as sessions
 from qawait.client import Client as AsyncClient
 from qawait.jobs.job import Job as AsyncJob
-from qawait.panels import panel as panels
 from qawait.portal import Portal, check_not_on_loop
 from qawait.runner import Estimator as AsyncEstimator
 from qawait.runner import NoiseLearner as AsyncNoiseLearner
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from qawait.opening import Opening
+    from qawait.panels.panel import Panel as AsyncPanel
     from qawait.types import JobStatus, OnCancel, Update
 
 P = ParamSpec("P")
@@ -219,9 +219,9 @@ class NoiseLearner(_Face):
 
 
 class Panel(_Face):
-    """Jobs as they go on, shown while the `with` block runs; the blocking face of `qawait.Panel`."""
+    """Shows jobs while its `with` block runs; the blocking face of `qawait.Panel`."""
 
-    _inner: panels.Panel
+    _inner: AsyncPanel
 
     def __enter__(self) -> Self:
         self._portal.run(self._inner.__aenter__)

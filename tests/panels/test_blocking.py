@@ -39,8 +39,9 @@ def test_a_with_block_shows_the_client_s_jobs(
     monkeypatch.setattr("qawait.panels.panel.usual_view", lambda: Pictures)
     emu.settings(execute=False)
     params: dict[str, Any] = {"pubs": [[FLIP, None, 1]], "options": {}, "version": 2}
-    account = {"token": emu.token.reveal(), "instance": emu.instance, "iam_url": emu.iam_url}
-    with qawait.sync.connect(url=emu.url, **account) as client:
+    with qawait.sync.connect(
+        token=emu.token.reveal(), instance=emu.instance, url=emu.url, iam_url=emu.iam_url
+    ) as client:
         with client.panel():
             client.submit_program("sampler", params, backend="ibm_manila").wait()
         assert Pictures.seen[0] == (0, 0)

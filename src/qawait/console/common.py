@@ -93,7 +93,7 @@ async def _noting(
     try:
         return await work(asked)
     except (anyio.get_cancelled_exc_class(), KeyboardInterrupt) as stopped:
-        for note in getattr(stopped, "__notes__", []):
+        for note in dict.fromkeys(getattr(stopped, "__notes__", [])):
             print(note, file=sys.stderr)
         raise
 

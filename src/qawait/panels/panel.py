@@ -15,11 +15,12 @@ from qawait import limits
 from qawait.errors import ConfigError, QawaitError
 from qawait.jobs import completed
 from qawait.jobs.job import Job
+from qawait.jobs.lifecycle import CancelState
 from qawait.jobs.waiting import Signal
 from qawait.panels.board import Board, Watched
 from qawait.panels.outline import outline
 from qawait.threads import in_thread, soon_in_loop
-from qawait.types import Stage
+from qawait.types import CancelOutcome, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -176,11 +177,19 @@ class Panel:
     async def _paint(self, view: View) -> None:
         while not self._is_done:
             painted = self._version
+            self._look_for_cancels()
             await view.show(self._board)
             with anyio.move_on_after(self._board.pause()):
                 await self._changed.until(partial(self._has_changed_since, painted))
             if not self._is_done:
                 await anyio.sleep(limits.PANEL_PAINT_SECONDS)
+
+    def _look_for_cancels(self) -> None:
+        """Take note of cancels, whoever asked for them: they are no updates."""
+        for driver, row in self._rows.items():
+            row.is_stopping = row.is_stopping or driver.is_unwanted
+            if driver.state.cancel is CancelState.ACKED:
+                row.cancel = CancelOutcome.REQUESTED
 
     @property
     def _is_done(self) -> bool:
@@ -196,6 +205,7 @@ class Panel:
 
     async def _close(self, view: View) -> None:
         try:
+            self._look_for_cancels()
             with anyio.move_on_after(limits.PANEL_CLOSE_SECONDS, shield=True):
                 await view.close(self._board)
         except Exception as error:  # noqa: BLE001 - as above
