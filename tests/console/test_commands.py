@@ -65,11 +65,12 @@ def qawait(
 
 
 @pytest.fixture
-def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Take every account away."""
+def homeless(qawait: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Give the command line without any account."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE", "QISKIT_IBM_URL", "IAM_URL"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name)
+    return qawait
 
 
 @pytest.fixture
@@ -135,10 +136,9 @@ def test_run_reads_standard_input(
     assert qawait("run", "-", "--backend", "ibm_manila", "--shots", "3").out == "1  3\n"
 
 
-@pytest.mark.usefixtures("homeless")
-def test_run_local_needs_no_account(qawait: Command, flip: str) -> None:
+def test_run_local_needs_no_account(homeless: Command, flip: str) -> None:
     """With `--local` an embedded service executes the circuit."""
-    said = qawait("run", flip, "--local", "--backend", "ibm_manila", "--shots", "5")
+    said = homeless("run", flip, "--local", "--backend", "ibm_manila", "--shots", "5")
     assert said == Said(0, "1  5\n", "")
 
 
@@ -339,10 +339,9 @@ def test_backends_are_listed(qawait: Command) -> None:
     assert qawait("backends", "--min-qubits", "999") == Said(0, "no backends\n", "")
 
 
-@pytest.mark.usefixtures("homeless")
-def test_backends_of_the_embedded_service(qawait: Command) -> None:
+def test_backends_of_the_embedded_service(homeless: Command) -> None:
     """`--local` lists what `run --local` runs on."""
-    assert [row["name"] for row in qawait("backends", "--local", "--json").rows] == [
+    assert [row["name"] for row in homeless("backends", "--local", "--json").rows] == [
         "ibm_fez",
         "ibm_manila",
     ]
@@ -354,10 +353,9 @@ def test_recover_as_json_is_silent_when_nothing_is_left(qawait: Command) -> None
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["cancel", "d0"], ["recover"], ["backends"]])
-@pytest.mark.usefixtures("homeless")
 def test_without_an_account_the_error_says_what_to_do(qawait: Command, command: list[str]) -> None:
     """How to give or save one, and where to look further; code 3."""
-    said = qawait(*command)
+    said = homeless(*command)
     assert (said.code, said.out) == (3, "")
     for hint in ("QISKIT_IBM_TOKEN", "save_account", "qawait doctor", "--local"):
         assert hint in said.err
