@@ -353,7 +353,9 @@ def test_recover_as_json_is_silent_when_nothing_is_left(qawait: Command) -> None
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["cancel", "d0"], ["recover"], ["backends"]])
-def test_without_an_account_the_error_says_what_to_do(qawait: Command, command: list[str]) -> None:
+def test_without_an_account_the_error_says_what_to_do(
+    homeless: Command, command: list[str]
+) -> None:
     """How to give or save one, and where to look further; code 3."""
     said = homeless(*command)
     assert (said.code, said.out) == (3, "")
