@@ -255,7 +255,7 @@ async def _outlined(job: Job[Any]) -> Any:
     """Return a finished job's outline; a private result is left for its owner to read."""
     if job.driver.is_private:
         return None
-    result = await job.driver.fetch()
+    result = await job.fetch()
     return await in_thread(lambda: outline(result))
 
 
