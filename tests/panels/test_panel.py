@@ -159,27 +159,38 @@ async def test_stop_cancels_each_live_job_once(emu: Emulator, views: list[Record
     assert [job.cancels for job in emu.jobs()] == [1, 1]
 
 
-async def test_stop_may_come_from_another_thread(emu: Emulator, views: list[Recorder]) -> None:
-    """The button works where clicks are handled beside the loop."""
+async def test_stop_may_come_from_another_thread(
+    emu: Emulator, views: list[Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A click that is handled beside the loop takes effect on the loop's thread."""
+    threads = []
+    stop = qawait.Panel.stop
+
+    def stopped(panel: qawait.Panel) -> None:
+        threads.append(threading.current_thread())
+        stop(panel)
+
+    monkeypatch.setattr(qawait.Panel, "stop", stopped)
     async with opened(emu) as client:
         job = await submit(client)
         async with qawait.panel(job):
             threading.Thread(target=views[0].stop).start()
             await job.wait()
+    assert threads == [threading.current_thread()]
     assert [job.cancels for job in emu.jobs()] == [1]
 
 
-async def test_stop_is_carried_out_though_the_panel_ends(
-    emu: Emulator, views: list[Recorder]
+async def test_stop_is_carried_out_though_nothing_can_be_shown(
+    emu: Emulator, views: list[Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A click just before the end of the block still cancels the job."""
+    """The button of a panel whose picture fails still cancels the job, once."""
+    monkeypatch.setattr("qawait.panels.panel.usual_view", lambda: Failing)
     async with opened(emu) as client:
-        job = await submit(client, on_cancel="detach")
-        async with qawait.panel(job) as panel:
-            await anyio.lowlevel.checkpoint()
-            panel.stop()
-        await job.wait()
-    assert views[0].is_closed
+        job = await submit(client)
+        async with qawait.panel(job):
+            await anyio.sleep(0.1)
+            views[0].stop()
+            await job.wait()
     assert [job.cancels for job in emu.jobs()] == [1]
 
 
@@ -243,12 +254,13 @@ async def test_a_terminal_that_takes_nothing_does_not_hold_up_the_loop(
 ) -> None:
     """While a write to the terminal blocks, jobs go on; leaving does not wait for it."""
     monkeypatch.setattr(limits, "PANEL_CLOSE_SECONDS", 0.05)
-    stopped, go_on = threading.Event(), threading.Event()
+    stopped, go_on, went_on = threading.Event(), threading.Event(), threading.Event()
 
     class Stopped(TerminalView):
         def _paint(self, *_: Any, **__: Any) -> None:
             stopped.set()
-            go_on.wait(20)
+            go_on.wait(5)
+            went_on.set()
 
     monkeypatch.setattr("qawait.panels.panel.usual_view", lambda: Stopped)
     async with opened(emu) as client:
@@ -258,7 +270,7 @@ async def test_a_terminal_that_takes_nothing_does_not_hold_up_the_loop(
                 await anyio.sleep(0.01)
             emu.release()
             assert await job.wait() is JobStatus.DONE
-        assert not go_on.is_set()
+        assert not went_on.is_set()
         go_on.set()
 
 

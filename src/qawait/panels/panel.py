@@ -81,6 +81,7 @@ class Panel:
         self._followers = 0
         self._unwanted: list[Driver] = []
         self._is_leaving = False
+        self._is_failing = False
         self._over: anyio.Event | None = None
         for job in jobs:
             self.add(job.driver)
@@ -164,11 +165,10 @@ class Panel:
                 self._group.start_soon(self._obey)
                 await self._paint(view)
                 self._group.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is no job's business
+        except Exception as error:  # noqa: BLE001 - as above
             _log.warning("a panel failed with %s", type(error).__name__)
         finally:
             self._group = None
-            self._cancel_unwanted()
             if self._growing is not None:
                 self._growing.discard(self)
             await self._close(view)
@@ -177,12 +177,21 @@ class Panel:
     async def _paint(self, view: View) -> None:
         while not self._is_done:
             painted = self._version
-            self._look_for_cancels()
-            await view.show(self._board)
+            await self._show(view)
             with anyio.move_on_after(self._board.pause()):
                 await self._changed.until(partial(self._has_changed_since, painted))
             if not self._is_done:
                 await anyio.sleep(limits.PANEL_PAINT_SECONDS)
+
+    async def _show(self, view: View) -> None:
+        """Show the board; the rest, the stop button too, goes on though that fails."""
+        self._look_for_cancels()
+        try:
+            await view.show(self._board)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no job's business
+            if not self._is_failing:
+                _log.warning("a panel cannot be painted: %s", type(error).__name__)
+            self._is_failing = True
 
     def _look_for_cancels(self) -> None:
         """Take note of cancels, whoever asked for them: they are no updates."""
