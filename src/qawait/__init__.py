@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from qawait.jobs.job import Job
     from qawait.jobs.schedule import PollSchedule
     from qawait.opening import connect, local
+    from qawait.panels.panel import Panel, panel
     from qawait.runner import Estimator, NoiseLearner, Sampler
     from qawait.scope import Scope
     from qawait.session import Session
@@ -74,6 +75,7 @@ __all__ = [
     "JobTimedOutError",
     "NoiseLearner",
     "NotSentError",
+    "Panel",
     "PollSchedule",
     "ProtocolError",
     "QawaitError",
@@ -94,6 +96,7 @@ __all__ = [
     "connect",
     "delete_account",
     "local",
+    "panel",
     "preload",
     "save_account",
     "saved_accounts",
@@ -107,6 +110,7 @@ _LATER = {
     "Instance": "qawait.ibm.instances",
     "Job": "qawait.jobs.job",
     "NoiseLearner": "qawait.runner",
+    "Panel": "qawait.panels.panel",
     "PollSchedule": "qawait.jobs.schedule",
     "Sampler": "qawait.runner",
     "Scope": "qawait.scope",
@@ -114,6 +118,7 @@ _LATER = {
     "connect": "qawait.opening",
     "delete_account": "qawait.ibm.accounts",
     "local": "qawait.opening",
+    "panel": "qawait.panels.panel",
     "preload": "qawait.ibm.heavy",
     "save_account": "qawait.ibm.accounts",
     "saved_accounts": "qawait.ibm.accounts",

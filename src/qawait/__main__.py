@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Final
 
-_USAGE = """\
-usage: qawait COMMAND [options]
+_COMMANDS: Final = {
+    "run": ("qawait.console.run:main", "sample a circuit from a file"),
+    "jobs": ("qawait.console.jobs:list_jobs", "list the instance's jobs"),
+    "watch": ("qawait.console.jobs:watch", "follow jobs until they end"),
+    "result": ("qawait.console.jobs:result", "print the result of a job"),
+    "cancel": ("qawait.console.jobs:cancel", "cancel jobs"),
+    "recover": ("qawait.console.recover:main", "settle the jobs that earlier programs left behind"),
+    "backends": ("qawait.console.backends:main", "list the instance's backends"),
+    "emulator": ("qawait.emulator.cli:main", "run a local Qiskit Runtime service"),
+    "doctor": (
+        "qawait.console.doctor:main",
+        "say what is wrong with the set-up, and how to mend it",
+    ),
+}
+"""Where each command is, imported when it is asked for; and what it does."""
 
-commands:
-  emulator   run a local Qiskit Runtime service
-  recover    settle the jobs that earlier programs left behind
 
-`qawait COMMAND --help` tells the options of each."""
+def _usage() -> str:
+    lines = [f"  {name:<10} {what}" for name, (_, what) in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: qawait COMMAND [options]",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "`qawait COMMAND --help` tells the options of each.",
+        ]
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command and return its exit code; 2 for a command that is not known."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] == "emulator":
-        from qawait.emulator.cli import main as emulator
+    if given and given[0] in _COMMANDS:
+        module, _, function = _COMMANDS[given[0]][0].partition(":")
+        code: int = getattr(import_module(module), function)(given[1:])
+        return code
+    if given[:1] == ["--version"]:
+        from qawait.version import __version__
 
-        return emulator(given[1:])
-    if given and given[0] == "recover":
-        from qawait.console.recover import main as recover
-
-        return recover(given[1:])
+        sys.stdout.write(f"qawait {__version__}\n")
+        return 0
     asked_for_help = given[:1] in (["--help"], ["-h"])
-    print(_USAGE, file=sys.stdout if asked_for_help else sys.stderr)
+    print(_usage(), file=sys.stdout if asked_for_help else sys.stderr)
     return 0 if asked_for_help else 2
 
 

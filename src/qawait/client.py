@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from qawait.ibm.service import IBMService
     from qawait.jobs.budget import Budget
     from qawait.jobs.session import SessionKeeper
+    from qawait.panels.panel import Panel
     from qawait.runner import Prepare
     from qawait.session import Launcher
     from qawait.types import InstanceUsage, JobStatus, OnCancel, Snapshot
@@ -101,6 +102,7 @@ class Client(Runner, Browser, SessionMaker):
         self._protection: Protection | None = None
         self._owned: set[Driver] = set()
         self._disown = self._owned.discard  # one for all jobs
+        self._panels: set[Panel] = set()  # those that show what is still to come
         self._by_id: weakref.WeakValueDictionary[str, Driver] = weakref.WeakValueDictionary()
         self._is_closing = False
 
@@ -262,6 +264,23 @@ class Client(Runner, Browser, SessionMaker):
             check_policy(on_cancel)
         policy = on_cancel or self._options.on_cancel
         return Scope(self, max_pending=max_pending, on_cancel=policy, budget=budget)
+
+    def panel(self) -> Panel:
+        """Return a live panel of this client's jobs, those to come included; see `qawait.panel`.
+
+        Raises:
+            ConfigError: `rich` is needed and not installed.
+        """
+        self._check_usable()
+        from qawait.panels.panel import Panel, usual_view
+
+        return Panel(
+            [Job(driver) for driver in self._owned],
+            host=self._host,
+            clock=self._shared.wall_clock,
+            view=usual_view(),
+            growing=self._panels,
+        )
 
     async def recover(self, policy: Policy = "cancel") -> list[LeftBehind]:
         """Settle what earlier programs of this user left behind on this instance.
@@ -445,6 +464,8 @@ class Client(Runner, Browser, SessionMaker):
     def _own(self, driver: Driver) -> None:
         self._owned.add(driver)
         driver.on_end(self._disown)
+        for panel in self._panels:
+            panel.add(driver)
 
     def _attached(
         self, snapshot: Snapshot, on_cancel: OnCancel, *, is_cancelled: bool = False

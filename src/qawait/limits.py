@@ -266,3 +266,20 @@ EVENT_LOOK_SECONDS: Final = 0.02
 """How often a `threading.Event`, which cannot wake a loop, is looked at while a call waits."""
 ADAPTER_JOBS_KEPT: Final = 64
 """How many ended jobs an adapter still knows the circuits of; a program asks once for each."""
+
+# --- panels and the command line ---------------------------------------------------------------
+
+PANEL_PAINT_SECONDS: Final = 0.1
+"""The shortest pause between two pictures of a panel: more often, nobody sees a difference."""
+PANEL_CLOSE_SECONDS: Final = 1.0
+"""How long leaving a panel waits for a terminal that takes nothing."""
+PANEL_OUTLINE_SECONDS: Final = 10.0
+"""How long an awaited panel waits for the outline of the result, once its job has ended."""
+PANEL_ROWS: Final = 40
+"""The jobs in a notebook's table; a terminal's has as many as fit."""
+OUTLINE_BARS: Final = 8
+"""The outcomes or values that an outline shows."""
+OUTLINE_SHOTS: Final = 100_000
+"""The shots that an outline counts: some 10 ms, in a thread."""
+CLOCK_SKEW_SECONDS: Final = 60.0
+"""How far the clock may be from the service's: tokens and certificates allow for a minute."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from qawait.opening import Opening
+    from qawait.panels.panel import Panel as AsyncPanel
     from qawait.portal import Portal
     from qawait.types import JobStatus, OnCancel, Update
 
@@ -219,6 +220,19 @@ class NoiseLearner(_Face):
     run = _blocking(AsyncNoiseLearner.run)
 
 
+class Panel(_Face):
+    """Shows jobs while its `with` block runs; the blocking face of `qawait.Panel`."""
+
+    _inner: AsyncPanel
+
+    def __enter__(self) -> Self:
+        self._portal.run(self._inner.__aenter__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._portal.run(self._inner.aclose)
+
+
 class _Runner(_Face):
     """What client and scopes share."""
 
@@ -295,6 +309,7 @@ class Client(_Runner):
     scope = _making(AsyncClient.scope, Scope)
     session = _making(AsyncClient.session, Session)
     batch = _making(AsyncClient.batch, Session)
+    panel = _making(AsyncClient.panel, Panel)
 
     def __enter__(self) -> Self:
         return self

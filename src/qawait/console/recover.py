@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import anyio
-
-from qawait.errors import QawaitError
+from qawait.console.common import NO, OK, carry_out, make_parser, opened
+from qawait.console.text import Progress
 from qawait.guard.journal import SESSION
-from qawait.opening import connect
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
+    from qawait.client import Client
     from qawait.guard.recovery import LeftBehind
-
-OK, UNSETTLED, FAILED = 0, 1, 3
-"""Exit codes: nothing is left; something is still live or unsettled; it could not be asked."""
-
-Policy = Literal["list", "attach", "cancel"]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    made = argparse.ArgumentParser(
-        prog="qawait recover",
-        description="Settle the jobs of programs that died, as this user's journal knows them. "
+    made = make_parser(
+        "recover",
+        "Settle the jobs of programs that died, as this user's journal knows them. "
         "Jobs of programs that still run are not touched.",
-        epilog="Exit codes: 0 nothing is left, 1 something is still live, 2 wrong usage, "
-        "3 the service could not be asked.",
     )
     what = made.add_mutually_exclusive_group()
     for policy, said in (
@@ -44,36 +36,36 @@ def parser() -> argparse.ArgumentParser:
         what.add_argument(
             f"--{policy}", dest="policy", action="store_const", const=policy, help=said
         )
-    made.add_argument("--name", help="a saved account")
-    made.add_argument("--json", action="store_true", help="one JSON object per line")
     made.set_defaults(policy="list")
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
-    asked = parser().parse_args(arguments)
-    try:
-        found = anyio.run(_recover, asked.policy, asked.name)
-    except QawaitError as error:
-        print(f"qawait: {error}", file=sys.stderr)
-        return FAILED
+    return carry_out(_recover, parser().parse_args(arguments))
+
+
+async def _recover(asked: argparse.Namespace) -> int:
+    with Progress(is_wanted=not asked.json) as progress:
+        progress.say("connecting")
+        async with opened(asked) as client:
+            progress.say("settling")
+            found = await client.recover(asked.policy)
+            progress.end()
+            if asked.policy == "attach":
+                await _follow(client, found)
     for left in found:
         print(json.dumps(dataclasses.asdict(left)) if asked.json else _line(left))
     if not found and not asked.json:
         print("nothing was left behind")
-    return UNSETTLED if any(_is_open(left) for left in found) else OK
+    return NO if any(_is_open(left) for left in found) else OK
 
 
-async def _recover(policy: Policy, name: str | None) -> list[LeftBehind]:
-    async with connect(name=name) as client:
-        found = await client.recover(policy)
-        if policy == "attach":
-            for left in found:
-                if left.outcome == "attached" and left.job_id is not None:
-                    print(f"following {left.job_id}", file=sys.stderr)
-                    await (await client.attach(left.job_id)).wait()
-        return found
+async def _follow(client: Client, found: list[LeftBehind]) -> None:
+    for left in found:
+        if left.outcome == "attached" and left.job_id is not None:
+            print(f"following {left.job_id}", file=sys.stderr)
+            await (await client.attach(left.job_id)).wait()
 
 
 def _is_open(left: LeftBehind) -> bool:

@@ -155,7 +155,7 @@ class EmulatorServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            date_header=False,
+            date_header=True,  # HTTP asks for it, and `qawait doctor` compares clocks by it
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -328,6 +329,17 @@ class IBMService:
     async def versions(self) -> dict[str, Any]:
         """Return which versions of the API are served."""
         return await self._object(backends.versions())
+
+    async def clock_ahead(self) -> float | None:
+        """Return by how many seconds the service's clock is ahead; `None` if it does not say."""
+        reply = await self._call(backends.versions())
+        told = reply.headers.get("date")
+        if told is None or reply.at is None:
+            return None
+        try:
+            return parsedate_to_datetime(told).timestamp() - reply.at
+        except ValueError:
+            return None
 
     # --- one call ------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Live panels of jobs, in a terminal and in a notebook."""
