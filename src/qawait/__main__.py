@@ -10,6 +10,7 @@ usage: qawait COMMAND [options]
 commands:
   emulator   run a local Qiskit Runtime service
   recover    settle the jobs that earlier programs left behind
+  serve      run an HTTP job service with a page
 
 `qawait COMMAND --help` tells the options of each."""
 
@@ -25,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         from qawait.console.recover import main as recover
 
         return recover(given[1:])
+    if given and given[0] == "serve":
+        from qawait.gateway.serve import main as serve
+
+        return serve(given[1:])
     asked_for_help = given[:1] in (["--help"], ["-h"])
     print(_USAGE, file=sys.stdout if asked_for_help else sys.stderr)
     return 0 if asked_for_help else 2
