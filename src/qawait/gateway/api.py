@@ -48,6 +48,7 @@ class Api:
             Route("/job/{job_id}/result", self.result),
             Route("/job/{job_id}/cancel", self.cancel, methods=["POST"]),
             Route("/job/{job_id}/events", self.events),
+            Route("/job/{job_id}/history", self.history),
             Route("/job/{job_id}/code", self.code),
             Route("/jobs", self.jobs),
             Route("/events", self.all_events),
@@ -105,6 +106,10 @@ class Api:
         if record.is_final and after is not None and record.events[-1]["id"] <= after:
             return Response(status_code=204)  # what tells an EventSource to stay away
         return self._streaming(self._gateway.jobs.changes.of_job(record, after or 0))
+
+    async def history(self, request: Request) -> Response:
+        """Give a job's changes so far, oldest first."""
+        return _json({"events": self._record(request).events})
 
     async def code(self, request: Request) -> Response:
         """Give a job's circuit as it was sent."""
@@ -198,7 +203,9 @@ class Api:
 
     async def openapi(self, request: Request) -> Response:
         """Describe the endpoints."""
-        return _json(openapi.document(request.scope.get("root_path") or "/", self._gateway.settings))
+        return _json(
+            openapi.document(request.scope.get("root_path") or "/", self._gateway.settings)
+        )
 
 
 class _Place:

@@ -46,7 +46,9 @@ class Changes:
 
     def restore(self, records: Iterable[Record]) -> None:
         """Know the changes that jobs had before."""
-        known = [Change(event["id"], event, record) for record in records for event in record.events]
+        known = [
+            Change(event["id"], event, record) for record in records for event in record.events
+        ]
         for change in sorted(known, key=lambda change: change.number):
             self._latest.append(change)
             self._number = change.number

@@ -102,7 +102,7 @@ class Jobs:
         self._check_room()
         record = Record(
             job_id=secrets.token_hex(12),
-            number=max((each.number for each in self._newest()), default=0) + 1,
+            number=next((each.number for each in self._newest()), 0) + 1,
             name=order.name,
             backend=order.backend,
             shots=order.shots,

@@ -71,6 +71,8 @@ class Reader:
             return {"wrong": "the circuit takes more memory than it may"}, b""
         except RecursionError:
             return {"wrong": "the circuit nests too deeply"}, b""
+        except Exception as error:  # noqa: BLE001 - what hostile text can lead a library to
+            return {"wrong": f"the circuit cannot be read: {type(error).__name__}"}, b""
 
     def _answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         circuit = as_circuit(request["code"])
@@ -86,17 +88,11 @@ class Reader:
     def _backend(self, told: dict[str, Any]) -> Backend:
         backend = self._backends.get(told["key"])
         if backend is None:
-            if "configuration" not in told:
-                raise _UnknownBackendError
             backend = Backend.from_wire(
                 configuration=told["configuration"], properties=told["properties"]
             )
             self._backends[told["key"]] = backend
         return backend
-
-
-class _UnknownBackendError(Exception):
-    """The parent thinks that this process knows a backend, and it does not: a bug."""
 
 
 def checked_size(circuit: QuantumCircuit, qubits: int, instructions: int) -> dict[str, int]:
@@ -155,9 +151,13 @@ def drawing(circuit: QuantumCircuit) -> str:
     """Return a circuit as text, within bounds."""
     if len(circuit.data) > limits.GATEWAY_DRAWING_INSTRUCTIONS:
         return f"{len(circuit.data)} instructions are too many to draw."
-    text = str(circuit.draw("text", fold=_WIDTH, encoding="utf-8"))
+    drawn = circuit.draw("text", fold=_WIDTH)
+    drawn.encoding = "utf-8"  # else that of this process's output
+    text = str(drawn)
     if len(text) > limits.GATEWAY_DRAWING_BYTES:
-        return f"{circuit.num_qubits} qubits and {len(circuit.data)} instructions: too wide to draw."
+        return (
+            f"{circuit.num_qubits} qubits and {len(circuit.data)} instructions: too wide to draw."
+        )
     return text
 
 

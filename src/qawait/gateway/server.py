@@ -20,7 +20,9 @@ _START_FAILED = 3
 class GatewayServer(uvicorn.Server):
     """Ends the gateway's streams first when it is to end: they would never end by themselves."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, announce: Callable[[], None]):
+    def __init__(
+        self, config: uvicorn.Config, gateway: Gateway, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._gateway = gateway
         self._announce = announce

@@ -71,10 +71,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_policy(self.on_cancel)
-        if isinstance(self.origins, str) or not all("://" in origin for origin in self.origins):
-            raise ConfigError(
-                f"origins must be a list such as ['https://lab.example'], not {self.origins!r:.100}"
-            )
+        _check_origins(self.origins)
         if not isinstance(self.token, Secret | None) or self.token == Secret(""):
             raise ConfigError("token must be a qawait.secret.Secret that is not empty, or None")
         for field in fields(self):
@@ -90,6 +87,14 @@ class Settings:
 _AMOUNTS: Final = frozenset(
     field.name for field in fields(Settings) if field.type in {"int", "float"}
 )
+
+
+def _check_origins(origins: Any) -> None:
+    is_list = isinstance(origins, list | tuple)
+    if not is_list or not all(isinstance(each, str) and "://" in each for each in origins):
+        raise ConfigError(
+            f"origins must be a list such as ['https://lab.example'], not {origins!r:.100}"
+        )
 
 
 def _check_amount(name: str, value: Any) -> None:

@@ -21,7 +21,7 @@ from qawait import limits
 from qawait.errors import ConfigError
 from qawait.gateway.record import Record
 from qawait.guard.folder import check_file, make_private
-from qawait.threads import soon_in_loop
+from qawait.threads import in_thread, soon_in_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,9 +170,9 @@ class Store:
             return
         with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
             await self._done(lambda _: None)
+            thread = self._thread
             self._work.put(None)
-            while self._thread.is_alive():
-                await anyio.sleep(0.005)
+            await in_thread(thread.join)
 
     # --- on the store's thread -------------------------------------------------------------------
 
@@ -181,15 +181,15 @@ class Store:
         make_private(self._folder / "results")
         path = self._folder / "gateway.sqlite3"
         check_file(path)
-        connection = sqlite3.connect(path, timeout=limits.JOURNAL_BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            path, timeout=limits.JOURNAL_BUSY_SECONDS, isolation_level=None
+        )
         try:
             # the file is locked for as long as the connection lives, a killed process's included
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise ConfigError(f"{path} was written by another version of qawait")
+            _check_version(connection, path)
             connection.executescript(_SCHEMA)
         except BaseException:
             connection.close()
@@ -240,6 +240,11 @@ class Store:
         if error is not None:
             raise OSError(f"the gateway's disk failed: {error}") from error
         return value  # type: ignore[no-any-return]
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
+        raise ConfigError(f"{path} was written by another version of qawait")
 
 
 def _put(job_id: str, text: str, connection: sqlite3.Connection) -> None:

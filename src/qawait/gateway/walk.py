@@ -13,7 +13,6 @@ import anyio
 
 from qawait import limits
 from qawait.errors import (
-    ConfigError,
     JobCancelledError,
     JobFailedError,
     NotSentError,
