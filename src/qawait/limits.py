@@ -294,6 +294,8 @@ GATEWAY_BACKENDS_SECONDS: Final = 15.0
 """How long a list of backends is given again before the service is asked anew."""
 GATEWAY_STOP_SECONDS: Final = 5
 """How long a server that is to end waits for requests under way."""
+GATEWAY_KEEPALIVE_SECONDS: Final = 30
+"""How long a server keeps an idle connection: longer than any `Retry-After` that it gives."""
 GATEWAY_DRAWING_BYTES: Final = 256 * 2**10
 """The largest drawing of a circuit."""
 GATEWAY_DRAWING_INSTRUCTIONS: Final = 2_000

@@ -17,7 +17,7 @@ CLIENT_GONE: Final = 499
 """What nginx notes for a client that left; nobody receives it."""
 
 
-class ClientGone(HTTPException):  # noqa: N818 - a fact about the client, not a failure
+class ClientGone(HTTPException):
     """The client that sent the request has gone; what was done for it has been cancelled."""
 
     def __init__(self) -> None:

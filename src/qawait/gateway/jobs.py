@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.abc
 
 from qawait import limits
 from qawait.errors import ConfigError
@@ -23,8 +24,6 @@ from qawait.types import CancelOutcome, JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-
-    import anyio.abc
 
     from qawait.client import Client
     from qawait.gateway.order import Order
@@ -134,6 +133,8 @@ class Jobs:
 
     async def _check_quickly(self, code: str, record: Record) -> None:
         """Refuse a wrong circuit if that is found out at once; else its job ends as ERROR."""
+        if not self.readers.is_idle:
+            return
         with anyio.move_on_after(limits.GATEWAY_ANSWER_SECONDS):
             try:
                 record.circuit = await self.readers.size(code)
@@ -243,6 +244,7 @@ class Jobs:
 
     def end(self, record: Record, status: JobStatus) -> None:
         """Mark a job as ended now."""
+        self._walks.pop(record.job_id, None)
         record.status = status
         record.stage = status.value
         record.ended = self.clock()
@@ -256,12 +258,9 @@ class Jobs:
     async def _walked(self, walk: Walk) -> None:
         try:
             await walk.main()
-        except Exception:  # ours, whatever it is: the job must not be shown as live for ever
+        except Exception:  # noqa: BLE001 - ours, whatever it is: the job must not be shown as live for ever
             _log.exception("following job %s failed", walk.record.job_id)
             walk.fail("the gateway failed; its log says why")
-        finally:
-            if walk.record.is_final:
-                del self._walks[walk.record.job_id]
 
     # --- what is kept ----------------------------------------------------------------------------
 

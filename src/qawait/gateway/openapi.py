@@ -49,11 +49,7 @@ def _paths(settings: Settings) -> Schema:
         "/circuit": {"post": _circuit()},
         "/job/{job_id}/status": {"get": _of_job("status", "Where a job is.", _answer("Job"))},
         "/job/{job_id}/result": {"get": _result()},
-        "/job/{job_id}/cancel": {
-            "post": _of_job(
-                "cancel", "Cancel a job; asking again changes nothing.", _answer("Cancelled")
-            )
-        },
+        "/job/{job_id}/cancel": {"post": _cancel()},
         "/job/{job_id}/events": {"get": _events_of_job()},
         "/job/{job_id}/history": {
             "get": _of_job("history", "A job's changes so far, oldest first.", _answer("History"))
@@ -76,7 +72,7 @@ def _paths(settings: Settings) -> Schema:
     }
 
 
-# --- operations ------------------------------------------------------------------------------------
+# --- operations ----------------------------------------------------------------------------------
 
 
 def _run(settings: Settings) -> Schema:
@@ -113,6 +109,10 @@ def _result() -> Schema:
     operation = _of_job("result", "The counts of every register.", _answer("Counts"))
     operation["responses"] |= _problems(409)
     return operation
+
+
+def _cancel() -> Schema:
+    return _of_job("cancel", "Cancel a job; asking again changes nothing.", _answer("Cancelled"))
 
 
 def _of_job(name: str, summary: str, answer: Schema) -> Schema:
@@ -181,7 +181,7 @@ def _plain(name: str, summary: str, schema: str | Schema, more: Schema | None = 
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
-# --- parts of operations ---------------------------------------------------------------------------
+# --- parts of operations -------------------------------------------------------------------------
 
 
 def _query(name: str, description: str, schema: Schema) -> Schema:
@@ -236,7 +236,7 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# --- schemas ---------------------------------------------------------------------------------------
+# --- schemas -------------------------------------------------------------------------------------
 
 
 def _schemas(settings: Settings) -> Schema:

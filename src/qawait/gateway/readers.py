@@ -50,6 +50,11 @@ class Readers:
         self._places = anyio.Semaphore(max(1, settings.readers))
         self._is_closed = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a process waits for something to read."""
+        return bool(self._idle)
+
     async def size(self, code: str) -> dict[str, int]:
         """Return how large a circuit is.
 

@@ -48,6 +48,7 @@ def run(gateway: Gateway, sock: socket.socket, announce: Callable[[], None]) -> 
         access_log=False,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=limits.GATEWAY_KEEPALIVE_SECONDS,
         timeout_graceful_shutdown=limits.GATEWAY_STOP_SECONDS,
     )
     server = GatewayServer(config, gateway, announce)
