@@ -274,6 +274,8 @@ GATEWAY_HEARTBEAT_SECONDS: Final = 15.0
 """How often a quiet stream says that it is there; proxies close those silent for 30 to 60."""
 GATEWAY_QUEUED_SECONDS: Final = 5
 """The `Retry-After` of a queued job, and the longest of a running one."""
+GATEWAY_AGE_SHARE: Final = 0.5
+"""The `Retry-After` of a job that waits for its submit, as a share of its age."""
 GATEWAY_RETRY_SECONDS: Final = 1.0
 """The first pause before something that failed for now is tried again; it doubles."""
 GATEWAY_RETRY_CAP_SECONDS: Final = 60.0

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Route
 
+from qawait.errors import QawaitError
 from qawait.gateway.api import Api
 from qawait.gateway.border import Border, Counted
 from qawait.gateway.jobs import Jobs
@@ -68,6 +69,7 @@ class Gateway:
         self.metrics = Metrics()
         self._open_client = open_client
         self._jobs: Jobs | None = None
+        self.failure: QawaitError | None = None
         cors = Middleware(
             CORSMiddleware,
             allow_origins=settings.origins,
@@ -113,13 +115,16 @@ class Gateway:
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
         """Open the client, take up the jobs of before, and close all that at the end."""
-        async with self._open_client() as client:
-            self._jobs = Jobs(client, self.settings)
-            try:
+        try:
+            async with self._open_client() as client:
+                self._jobs = Jobs(client, self.settings)
                 async with self._jobs.running():
                     yield
-            finally:
-                self._jobs = None
+        except QawaitError as error:
+            self.failure = error  # servers only log what a lifespan raises
+            raise
+        finally:
+            self._jobs = None
 
     def stop(self) -> None:
         """Accept nothing more, and end the streams and synchronous runs: a server is to end."""

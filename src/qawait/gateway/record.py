@@ -130,10 +130,10 @@ class Record:
             return None
         if self.status is JobStatus.QUEUED:
             return limits.GATEWAY_QUEUED_SECONDS
-        if self.started is None or self.estimated_seconds is None:
-            return 1
-        left = self.started + self.estimated_seconds - now
-        return max(1, min(math.ceil(left), limits.GATEWAY_QUEUED_SECONDS))
+        seconds = (now - self.created) * limits.GATEWAY_AGE_SHARE
+        if self.started is not None and self.estimated_seconds is not None:
+            seconds = self.started + self.estimated_seconds - now
+        return max(1, min(math.ceil(seconds), limits.GATEWAY_QUEUED_SECONDS))
 
 
 def told(moment: float | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
     from qawait.gateway.app import Gateway
 
-_START_FAILED = 3
+
+def _is_not_startup(record: logging.LogRecord) -> bool:
+    """Keep back the traceback of a start that failed: the command says why in one line."""
+    return not record.getMessage().startswith(("Traceback", "Application startup failed"))
 
 
 class GatewayServer(uvicorn.Server):
@@ -40,17 +44,26 @@ class GatewayServer(uvicorn.Server):
 
 
 def run(gateway: Gateway, sock: socket.socket, announce: Callable[[], None]) -> int:
-    """Serve on a socket until SIGTERM or Ctrl-C, and return the exit code."""
+    """Serve on a socket until SIGTERM or Ctrl-C, and return the exit code.
+
+    Raises:
+        QawaitError: the gateway could not start.
+    """
+    logging.getLogger("uvicorn.error").addFilter(_is_not_startup)
     config = uvicorn.Config(
         gateway,
         ws="none",
         lifespan="on",
         access_log=False,
-        log_level="warning",
+        log_config=None,
         server_header=False,
         timeout_keep_alive=limits.GATEWAY_KEEPALIVE_SECONDS,
         timeout_graceful_shutdown=limits.GATEWAY_STOP_SECONDS,
     )
     server = GatewayServer(config, gateway, announce)
-    server.run(sockets=[sock])
-    return 0 if server.started else _START_FAILED
+    try:
+        server.run(sockets=[sock])
+    finally:  # uvicorn leaves by `sys.exit` when it cannot start
+        if gateway.failure is not None:
+            raise gateway.failure
+    return 0
