@@ -27,6 +27,8 @@ from support.gateways import Server, order, serving
 
 STATUS_SECONDS = 0.100
 RUN_SECONDS = 0.100
+ARRIVAL_SECONDS = 5.0
+"""The time over which the clients arrive."""
 GROWTH_BYTES = 150 * 2**20
 LIMIT_SECONDS = 600.0
 
@@ -47,8 +49,9 @@ class Client:
         self._port = port
         self._seen = seen
 
-    async def main(self, jobs: int) -> None:
-        """Hand in jobs one after the other and follow each to its end."""
+    async def main(self, jobs: int, after: float) -> None:
+        """Hand in jobs one after the other, from so many seconds on; follow each to its end."""
+        await asyncio.sleep(after)
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             for _ in range(jobs):
@@ -104,8 +107,9 @@ async def load(server: Server, clients: int, jobs: int) -> tuple[Seen, int]:
     async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as group:
         watching = group.create_task(watch(server.process.pid, most))
         async with asyncio.TaskGroup() as crowd:
-            for share in shares:
-                crowd.create_task(Client(server.port, seen).main(share))
+            for place, share in enumerate(shares):
+                after = ARRIVAL_SECONDS * place / clients
+                crowd.create_task(Client(server.port, seen).main(share, after))
         watching.cancel()
     return seen, most[0]
 
@@ -140,7 +144,7 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(backends=("manila",)) as emu:
         os.environ["QAWAIT_STATE"] = folder
-        with serving(emu, Path(folder) / "gateway") as server:
+        with serving(emu, Path(folder) / "gateway", preload=True) as server:
             server.ask("POST", "/run?wait=60", order())  # what is done once is done
             before = memory(server.process.pid)
             began = time.monotonic()

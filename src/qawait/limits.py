@@ -262,7 +262,7 @@ GUARDIAN_BACKLOG_BYTES: Final = 4 * 2**20
 
 # --- the gateway (what its users may change is in gateway/settings.py) --------------------------
 
-GATEWAY_ANSWER_SECONDS: Final = 0.05
+GATEWAY_ANSWER_SECONDS: Final = 0.025
 """How long accepting a job waits for its circuit to be read, so that a wrong one is refused."""
 GATEWAY_BODY_SECONDS: Final = 30.0
 """How long a request may take to arrive."""

@@ -19,6 +19,8 @@ QUICK = qawait.PollSchedule(lateness=0.02)
 def main() -> int:
     """Serve on a free port, and print it when requests are answered."""
     given = json.loads(sys.argv[1])
+    if given.pop("preload", False):
+        qawait.preload(freeze=True)
     given["folder"] = Path(given["folder"])
     if "token" in given:
         given["token"] = Secret(given["token"])

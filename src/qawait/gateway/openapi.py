@@ -268,7 +268,12 @@ def _asked_for(settings: Settings) -> Schema:
         "maxLength": limits.GATEWAY_NAME_CHARACTERS,
         "pattern": "^[!-~]([ -~]*[!-~])?$",
     }
-    code = {"type": "string", "description": "OpenQASM 3.", "maxLength": settings.code_bytes}
+    code = {
+        "type": "string",
+        "description": "OpenQASM 3.",
+        "minLength": 1,
+        "maxLength": settings.code_bytes,
+    }
     shots = {"type": "integer", "minimum": 1, "maximum": settings.shots, "default": DEFAULT_SHOTS}
     policy = {
         "enum": ["cancel", "detach", None],
