@@ -214,8 +214,10 @@ class Walk:
             return
         before = _shown(record)
         self._identify()
-        # the gateway's own end comes once the result is kept
-        record.stage = Stage.FETCHING.name if update.stage.is_final else update.stage.name
+        if update.stage is Stage.DONE:  # for the gateway once the result is kept
+            record.stage = Stage.FETCHING.name
+        elif not update.stage.is_final:
+            record.stage = update.stage.name
         record.status = _STATUS_OF.get(update.stage, record.status)
         if update.stage is Stage.RUNNING and record.started is None:
             record.started = update.time
