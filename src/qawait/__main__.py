@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "recover": ("qawait.console.recover:main", "settle the jobs that earlier programs left behind"),
     "backends": ("qawait.console.backends:main", "list the instance's backends"),
     "emulator": ("qawait.emulator.cli:main", "run a local Qiskit Runtime service"),
+    "serve": ("qawait.gateway.serve:main", "run an HTTP job service with a page"),
     "doctor": (
         "qawait.console.doctor:main",
         "say what is wrong with the set-up, and how to mend it",

@@ -283,3 +283,56 @@ OUTLINE_SHOTS: Final = 100_000
 """The shots that an outline counts: some 10 ms, in a thread."""
 CLOCK_SKEW_SECONDS: Final = 60.0
 """How far the clock may be from the service's: tokens and certificates allow for a minute."""
+
+# --- the gateway (what its users may change is in gateway/settings.py) --------------------------
+
+GATEWAY_ANSWER_SECONDS: Final = 0.025
+"""How long accepting a job waits for its circuit to be read, so that a wrong one is refused."""
+GATEWAY_BODY_SECONDS: Final = 30.0
+"""How long a request may take to arrive."""
+GATEWAY_EVENTS_PER_JOB: Final = 64
+"""Changes of one job that are kept; a usual one has eight."""
+GATEWAY_EVENTS: Final = 4_096
+"""Changes of all jobs that a reader who was away can be told of."""
+GATEWAY_HEARTBEAT_SECONDS: Final = 15.0
+"""How often a quiet stream says that it is there; proxies close those silent for 30 to 60."""
+GATEWAY_QUEUED_SECONDS: Final = 5
+"""The `Retry-After` of a queued job, and the longest of a running one."""
+GATEWAY_AGE_SHARE: Final = 0.5
+"""The `Retry-After` of a job that waits for its submit, as a share of its age."""
+GATEWAY_RETRY_SECONDS: Final = 1.0
+"""The first pause before something that failed for now is tried again; it doubles."""
+GATEWAY_RETRY_CAP_SECONDS: Final = 60.0
+"""The longest such pause."""
+GATEWAY_RETRIES: Final = 1_440
+"""How often it is tried again: for a day."""
+GATEWAY_SWEEP_SECONDS: Final = 60.0
+"""How often what has expired is removed from the disk."""
+GATEWAY_INLINE_BYTES: Final = 32 * 2**10
+"""Results up to this size are kept in the database; larger ones are files."""
+GATEWAY_BATCH: Final = 256
+"""The most changes in one commit to the gateway's database."""
+GATEWAY_PAGE: Final = 100
+"""The most jobs in one answer of a listing."""
+GATEWAY_NAME_CHARACTERS: Final = 120
+"""The longest name of a job or a backend."""
+GATEWAY_BACKENDS_SECONDS: Final = 15.0
+"""How long a list of backends is given again before the service is asked anew."""
+GATEWAY_STOP_SECONDS: Final = 5
+"""How long a server that is to end waits for requests under way."""
+GATEWAY_KEEPALIVE_SECONDS: Final = 30
+"""How long a server keeps an idle connection: longer than any `Retry-After` that it gives."""
+GATEWAY_DRAWING_BYTES: Final = 256 * 2**10
+"""The largest drawing of a circuit."""
+GATEWAY_DRAWING_INSTRUCTIONS: Final = 2_000
+"""The longest circuit that is drawn; nobody looks at a longer one."""
+GATEWAY_REASON_CHARACTERS: Final = 4_000
+"""How much of the reason why a job failed is kept: usually a traceback."""
+READER_MEMORY_BYTES: Final = 2**30
+"""What reading and transpiling a circuit may take beside what the process has at its start."""
+READER_CIRCUITS: Final = 2_000
+"""Circuits after which a reading process is replaced, so that it cannot grow for ever."""
+READER_START_SECONDS: Final = 60.0
+"""How long a reading process may take until it is ready; it imports qiskit (1 s when idle)."""
+READER_ANSWER_BYTES: Final = 64 * 2**20
+"""The largest answer of a reading process: a job's input as the service takes it."""
