@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 PROGRAMS = [
     block
-    for page in ("docs/jobs.md", "docs/money.md", "docs/errors.md", "docs/testing.md")
+    for page in (
+        "docs/jobs.md",
+        "docs/money.md",
+        "docs/errors.md",
+        "docs/gateway.md",
+        "docs/testing.md",
+    )
     for block in blocks_of(page)
 ]
 WITH_A_CLIENT = {
