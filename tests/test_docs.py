@@ -23,8 +23,9 @@ PROGRAMS = [
         "docs/jobs.md",
         "docs/money.md",
         "docs/errors.md",
-        "docs/testing.md",
         "docs/console.md",
+        "docs/gateway.md",
+        "docs/testing.md",
     )
     for block in blocks_of(page)
 ]

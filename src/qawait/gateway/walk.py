@@ -23,9 +23,10 @@ from qawait.errors import (
 )
 from qawait.gateway.counts import counts_of
 from qawait.gateway.readers import ReaderError
+from qawait.ibm.programs.program import RawProgram
 from qawait.jobs.job import Job
 from qawait.jobs.lifecycle import JobState
-from qawait.runner import JobOptions, RawProgram
+from qawait.runner import JobOptions
 from qawait.threads import in_thread
 from qawait.types import CancelOutcome, JobStatus, Stage, Update
 
@@ -174,7 +175,7 @@ class Walk:
             on_transpile()
             prepared = await self._jobs.readers.prepare(code, record.shots, backend)
             record.circuit = prepared.circuit
-            return RawProgram(prepared.program, prepared.params)
+            return RawProgram(name=prepared.program, params=prepared.params)
 
         try:
             await self._jobs.client.launch(
