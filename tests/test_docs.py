@@ -32,7 +32,7 @@ PROGRAMS = [
 WITH_A_CLIENT = {
     "README.md": [],
     "docs/cancellation.md": [],
-    "docs/programs.md": ["did you mean 'twirling.enable_gates'?", "(100, 2)"],
+    "docs/programs.md": ["did you mean 'twirling.enable_gates'?", "(100, 2)", "layers learned"],
     "docs/results.md": [],
     "docs/sessions.md": ["Closed", "batch"],
 }

@@ -10,6 +10,7 @@ from qawait.ibm.backends import BackendFilter, Backends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from qawait.ibm.backend import Backend
     from qawait.ibm.instances import Instance
@@ -52,20 +53,29 @@ class Browser(ABC):
         instance: str | None = None,
         use_fractional_gates: bool = False,
         calibration_id: str | None = None,
+        calibrated_before: datetime | None = None,
         max_age: float | None = None,
     ) -> Backend:
         """Return a backend with its target and properties.
 
         The description is at most an hour old, status and queue length a minute;
         `max_age`, in seconds, bounds both, and 0 asks now. With
-        `use_fractional_gates` the target has them.
+        `use_fractional_gates` the target has them. With `calibrated_before`, such
+        as a job's `created`, target and properties are those of that time.
 
         Raises:
             ConfigError: the instance has no backend of this name, or it has no
-                fractional gates although they are wanted.
+                fractional gates although they are wanted; or of two calibrations
+                only one can be had.
         """
         self._check_usable()
         self._check_instance(instance)
+        if calibrated_before is not None:
+            if calibration_id is not None:
+                raise ConfigError("give calibrated_before or calibration_id, not both")
+            return await self._backends.calibrated(
+                name, calibrated_before, use_fractional_gates=use_fractional_gates
+            )
         return await self._backends.get(
             name,
             max_age=max_age,

@@ -279,6 +279,11 @@ class _Primitive:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend}>"
 
+    @property
+    def backend(self) -> str | None:
+        """The name of its backend; `None` for that of the session that it belongs to."""
+        return None if self._backend is None else str(self._backend)
+
     async def _send(self, prepare: Prepare, job: JobKeywords, *, delivers: bool) -> Job[Any]:
         options = JobOptions(**job)
         driver = await self._runner.launch(prepare, self._backend, options, delivers=delivers)

@@ -156,6 +156,7 @@ class Job(_Face, Generic[ResultT]):
     created = _Value(AsyncJob.created)
     tags = _Value(AsyncJob.tags)
     private = _Value(AsyncJob.private)
+    image = _Value(AsyncJob.image)
     estimated_seconds = _Value(AsyncJob.estimated_seconds)
     error_message = _Value(AsyncJob.error_message)
 
@@ -198,6 +199,8 @@ class Job(_Face, Generic[ResultT]):
 class Sampler(_Face):
     """Samples circuits on one backend; the blocking face of `qawait.Sampler`."""
 
+    backend = _Value(AsyncSampler.backend)
+
     submit = _submitting(AsyncSampler.submit)
     run = _blocking(AsyncSampler.run)
     find_unique_layers = _blocking(AsyncSampler.find_unique_layers)
@@ -207,6 +210,8 @@ class Sampler(_Face):
 class Estimator(_Face):
     """Estimates expectation values on one backend; the blocking face of `qawait.Estimator`."""
 
+    backend = _Value(AsyncEstimator.backend)
+
     submit = _submitting(AsyncEstimator.submit)
     run = _blocking(AsyncEstimator.run)
     find_unique_layers = _blocking(AsyncEstimator.find_unique_layers)
@@ -215,6 +220,8 @@ class Estimator(_Face):
 
 class NoiseLearner(_Face):
     """Learns the noise of layers on one backend; the blocking face of `qawait.NoiseLearner`."""
+
+    backend = _Value(AsyncNoiseLearner.backend)
 
     submit = _submitting(AsyncNoiseLearner.submit)
     run = _blocking(AsyncNoiseLearner.run)

@@ -78,7 +78,8 @@ class Snapshot:
     `status` is `None` when the service used a word that is not documented;
     `raw_status` always holds its word. `ran_too_long` marks a job that the
     service ended at its time limit. `estimated_seconds` is the service's own
-    estimate of the running time. `usage_seconds` is what the job was charged, in
+    estimate of the running time. `image` is the runtime image that was asked for.
+    `usage_seconds` is what the job was charged, in
     seconds of quantum processor time; `None` until the service has settled it.
     """
 
@@ -95,6 +96,7 @@ class Snapshot:
     created: datetime | None = None
     tags: tuple[str, ...] = ()
     private: bool = False
+    image: str | None = None
     estimated_seconds: float | None = None
     usage_seconds: float | None = None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -101,6 +103,32 @@ async def test_a_calibration_is_asked_for_and_sent(emu: Emulator) -> None:
     ]
     [sent] = emu.ledger("POST", "/jobs")
     assert json.loads(sent.body or "")["calibration_id"] == "c1"
+
+
+async def test_a_backend_as_it_was_calibrated_at_a_time(emu: Emulator) -> None:
+    """The time goes with the question about properties, with its zone; nothing is kept of it."""
+    then = datetime(2026, 11, 20, 4, 33, tzinfo=UTC)
+    async with opened(emu) as client:
+        backend = await client.backend("ibm_manila", calibrated_before=then)
+        assert backend.properties is not None
+        await client.backend("ibm_manila")
+    asked = [parse_qs(entry.query) for entry in emu.ledger("GET", "/backends/{name}/properties")]
+    assert asked == [{"updated_before": ["2026-11-20T04:33:00+00:00"]}, {}]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"calibrated_before": "yesterday"},
+        {"calibrated_before": datetime.now(UTC), "calibration_id": "c1"},
+    ],
+)
+async def test_a_wrong_calibration_is_refused_unsent(emu: Emulator, given: Any) -> None:
+    """Nothing is asked for a time that is none, or for two calibrations."""
+    async with opened(emu) as client:
+        with pytest.raises(ConfigError):
+            await client.backend("ibm_manila", **given)
+    assert [entry for entry in emu.ledger() if "backends" in entry.path] == []
 
 
 async def test_the_least_busy(emu: Emulator) -> None:

@@ -111,6 +111,13 @@ def test_a_record_without_id_or_status_is_malformed(record: Any) -> None:
         snapshot(record, ANY)
 
 
+def test_the_image_of_a_job_is_read() -> None:
+    """The service calls it the runtime; most jobs have none."""
+    record = {"id": "j", "state": {"status": "Queued"}}
+    assert snapshot(record | {"runtime": "mine:1"}, ANY).image == "mine:1"
+    assert snapshot(record, ANY).image is None
+
+
 def test_optional_fields_of_a_wrong_type_are_as_if_absent() -> None:
     """A listing does not end because one field of one job is odd."""
     odd: dict[str, Any] = dict.fromkeys(

@@ -1,6 +1,6 @@
 """IBM's unmodified client and qawait: the same circuits, options and seed, the same job and result.
 
-What qawait posts on purpose in another way is in `docs/parity-differences.md`.
+What qawait posts on purpose in another way is in `docs/parity.md`.
 """
 
 from __future__ import annotations

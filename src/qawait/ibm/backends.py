@@ -15,9 +15,11 @@ import anyio
 from qawait import limits
 from qawait.errors import BackendPausedWarning, ConfigError, QawaitError, RejectedError
 from qawait.ibm.backend import Backend
+from qawait.ibm.wire.message import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
     from qawait.ibm.service import IBMService
     from qawait.jobs.calls import Calls
@@ -113,9 +115,19 @@ class Backends:
         oldest = limits.BACKEND_STATUS_SECONDS if max_age is None else max_age
         if asked - known.status_since > oldest:
             await self._refresh(known)
-        if use_fractional_gates and not known.backend.has_fractional_gates:
-            raise ConfigError(f"backend {name} has no fractional gates")
-        return known.backend.with_fractional_gates(use=use_fractional_gates)
+        return _with_gates(known.backend, fractional=use_fractional_gates)
+
+    async def calibrated(
+        self, name: str, before: datetime, *, use_fractional_gates: bool = False
+    ) -> Backend:
+        """Return a backend with the properties that it had at a time; nothing is kept of it.
+
+        Raises:
+            ConfigError: as for `get`, or it is no time.
+        """
+        time_text(before)  # a wrong one is refused before anything is asked
+        described = await self._describe(_checked(name), None, before)
+        return _with_gates(described, fractional=use_fractional_gates)
 
     async def ready(self, given: str | Backend | None) -> Backend:
         """Return the backend for a job, if it takes jobs.
@@ -226,7 +238,9 @@ class Backends:
         status = await self._calls.retrying(lambda: self._service.backend_status(name))
         known.backend, known.status_since = known.backend.with_status(status), anyio.current_time()
 
-    async def _describe(self, name: str, calibration_id: str | None) -> Backend:
+    async def _describe(
+        self, name: str, calibration_id: str | None, before: datetime | None = None
+    ) -> Backend:
         answers: dict[str, Mapping[str, Any]] = {}
 
         async def ask(what: str, call: Callable[[], Awaitable[Any]]) -> None:
@@ -240,7 +254,7 @@ class Backends:
                 raise
             raise await self._unknown(name) from None
         await ask("status", lambda: service.backend_status(name))
-        await ask("properties", lambda: service.backend_properties(name, **which))
+        await ask("properties", lambda: service.backend_properties(name, before=before, **which))
         return Backend.from_wire(**answers, calibration_id=calibration_id)
 
     async def _unknown(self, name: str) -> ConfigError:
@@ -249,6 +263,12 @@ class Backends:
         near = get_close_matches(name, names, n=1)
         hint = f": did you mean {near[0]!r}?" if near else f"; there are {', '.join(names)}"
         return ConfigError(f"this instance has no backend {name!r}{hint}")
+
+
+def _with_gates(backend: Backend, *, fractional: bool) -> Backend:
+    if fractional and not backend.has_fractional_gates:
+        raise ConfigError(f"backend {backend.name} has no fractional gates")
+    return backend.with_fractional_gates(use=fractional)
 
 
 def _check_open(backend: Backend) -> None:

@@ -300,10 +300,10 @@ class IBMService:
         return await self._object(backends.configuration(name, calibration_id=calibration_id))
 
     async def backend_properties(
-        self, name: str, *, calibration_id: str | None = None
+        self, name: str, *, calibration_id: str | None = None, before: datetime | None = None
     ) -> dict[str, Any] | None:
-        """Return how well a backend does; `None` for one without a calibration."""
-        call = backends.properties(name, calibration_id=calibration_id)
+        """Return how well a backend does, or did; `None` for one without a calibration."""
+        call = backends.properties(name, calibration_id=calibration_id, before=before)
         with _about(call):
             return backends.parse_properties(await self._call(call), call, hide=self._secrets)
 

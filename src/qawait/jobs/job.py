@@ -106,6 +106,12 @@ class Job(Generic[ResultT]):
         return self.driver.is_private
 
     @property
+    def image(self) -> str | None:
+        """The runtime image that the job was sent with; `None` for the service's own choice."""
+        driver = self.driver
+        return (driver.snapshot and driver.snapshot.image) or _sent(driver, "image")
+
+    @property
     def estimated_seconds(self) -> float | None:
         """How long the service expects the job to use the quantum processor, if it said."""
         return self.driver.estimate

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from qawait import limits
 from qawait.errors import ProtocolError
-from qawait.ibm.wire.message import Request, backend_path
+from qawait.ibm.wire.message import Request, backend_path, time_text
 from qawait.ibm.wire.reading import json_of, object_of
 from qawait.ibm.wire.records import seconds, timestamp
 from qawait.ibm.wire.refusals import expect
 from qawait.types import InstanceUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from qawait.ibm.wire.message import Reply
     from qawait.secret import Secret
@@ -51,20 +52,23 @@ def _is_device(device: object) -> bool:
 
 def configuration(name: str, *, calibration_id: str | None = None) -> Request:
     """Ask for what a backend is: qubits, gates, coupling."""
-    return _description(name, "configuration", calibration_id)
+    return _description(name, "configuration", {"calibration_id": calibration_id})
 
 
-def properties(name: str, *, calibration_id: str | None = None) -> Request:
-    """Ask for how well a backend does, as last calibrated."""
-    return _description(name, "properties", calibration_id)
+def properties(
+    name: str, *, calibration_id: str | None = None, before: datetime | None = None
+) -> Request:
+    """Ask for how well a backend does, as last calibrated, or as it was at a time."""
+    conditions = {"calibration_id": calibration_id, "updated_before": time_text(before)}
+    return _description(name, "properties", conditions)
 
 
-def _description(name: str, what: str, calibration_id: str | None) -> Request:
+def _description(name: str, what: str, conditions: Mapping[str, str | None]) -> Request:
     return Request(
         name=f"GET /backends/{{name}}/{what}",
         method="GET",
         path=backend_path(name, f"/{what}"),
-        query=(("calibration_id", calibration_id),) if calibration_id else (),
+        query=tuple((key, value) for key, value in conditions.items() if value),
         deadline=limits.SUBMIT_SECONDS,
         max_bytes=limits.BACKEND_BODY_BYTES,
         safe=True,

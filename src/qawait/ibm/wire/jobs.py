@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from qawait import limits
 from qawait.errors import ConfigError, JobFailedError, ProtocolError
-from qawait.ibm.wire.message import JSON, Request, is_job_id, job_path
+from qawait.ibm.wire.message import JSON, Request, is_job_id, job_path, time_text
 from qawait.ibm.wire.reading import object_of, page_of, scrub
 from qawait.ibm.wire.records import snapshot, unchanged
 from qawait.ibm.wire.refusals import expect
@@ -21,6 +20,7 @@ from qawait.jobs.service import CancelReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from qawait.ibm.wire.message import Reply
     from qawait.secret import Secret
@@ -200,8 +200,8 @@ def listing(which: JobFilter) -> Request:
         "pending": None if which.pending is None else _flag(which.pending),
         "program": which.program,
         "backend": which.backend,
-        "created_after": _time(which.created_after),
-        "created_before": _time(which.created_before),
+        "created_after": time_text(which.created_after),
+        "created_before": time_text(which.created_before),
         "sort": which.sort,
         "session_id": which.session_id,
         "exclude_params": _flag(which.exclude_params),
@@ -240,14 +240,6 @@ def parse_jobs(
 
 def _flag(value: bool) -> str:  # noqa: FBT001 - it converts one bool
     return "true" if value else "false"
-
-
-def _time(value: datetime | None) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime):
-        raise ConfigError(f"a datetime is expected, not {value!r:.100}")
-    return value.isoformat() if value.tzinfo is not None else value.astimezone().isoformat()
 
 
 # --- end ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -84,3 +85,19 @@ def backend_path(name: str, rest: str) -> str:
             f"{name!r:.100} is not a backend name: letters, digits, '_', '.' and '-' are expected"
         )
     return f"/backends/{quote(name, safe='')}{rest}"
+
+
+def time_text(value: datetime | None) -> str | None:
+    """Return a time as a query has it, with its zone: the local one if it has none.
+
+    Raises:
+        ConfigError: it is no time, or one that cannot be reckoned with.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise ConfigError(f"a datetime is expected, not {value!r:.100}")
+    try:
+        return value.isoformat() if value.tzinfo is not None else value.astimezone().isoformat()
+    except (OverflowError, ValueError, OSError):
+        raise ConfigError(f"this time is out of range: {value}") from None

@@ -69,6 +69,7 @@ def snapshot(record: object, request: Request) -> Snapshot:
         created=timestamp(record.get("created")),
         tags=_words(record.get("tags")),
         private=record.get("private") is True,
+        image=_shared_word(record.get("runtime")),
         estimated_seconds=seconds(record.get("estimated_running_time_seconds")),
         usage_seconds=_usage(_mapping(record.get("usage"))),
     )
