@@ -175,7 +175,7 @@ class _Child:
         if self._told.get(backend.name) == key:
             return {"key": key}
         self._told[backend.name] = key
-        about = {"configuration": backend.configuration, "properties": backend.properties}
+        about = {"configuration": backend.configuration, "properties": backend.calibration}
         return {"key": key, **about}
 
     async def stop(self) -> None:
