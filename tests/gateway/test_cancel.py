@@ -5,9 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from support.gateways import serving
 from support.killing import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qawait.emulator import Emulator
     from support.gateways import Server
 
@@ -36,14 +39,15 @@ def test_cancelling_what_has_ended_sends_nothing(server: Server, emu: Emulator) 
     assert emu.jobs()[0].cancels == 0
 
 
-def test_a_job_that_was_not_sent_is_never_sent(server: Server, emu: Emulator) -> None:
+def test_a_job_that_was_not_sent_is_never_sent(emu: Emulator, tmp_path: Path) -> None:
     """Cancelling a job whose submit waits for its turn leaves nothing at the service."""
     throttled = emu.route("POST /jobs").throttle(60, times=None)
-    job_id = server.submit()
-    until(lambda: throttled.hits >= 1, 20)
-    reply = server.ask("POST", f"/job/{job_id}/cancel").json
-    assert reply["outcome"] == "not submitted"
-    assert server.wait_for(job_id, "CANCELLED")["remote_id"] is None
+    with serving(emu, tmp_path / "g") as server:  # the next submit of this one would wait too
+        job_id = server.submit()
+        until(lambda: throttled.hits >= 1, 20)
+        reply = server.ask("POST", f"/job/{job_id}/cancel").json
+        assert reply["outcome"] == "not submitted"
+        assert server.wait_for(job_id, "CANCELLED")["remote_id"] is None
     assert emu.jobs() == []
 
 
