@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from qawait.emulator import Emulator
 
-COMMANDS = ["run", "jobs", "watch", "result", "cancel", "recover", "backends", "emulator", "doctor"]
+COMMANDS = [
+    "run",
+    "jobs",
+    "watch",
+    "result",
+    "cancel",
+    "recover",
+    "backends",
+    "emulator",
+    "serve",
+    "doctor",
+]
 
 
 @dataclasses.dataclass(frozen=True)

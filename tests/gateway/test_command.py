@@ -57,3 +57,17 @@ def test_a_folder_in_use_is_refused(emu: Emulator, tmp_path: Path) -> None:
     assert ended.returncode == 3
     assert "another gateway uses" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_program_is_told_in_json(emu: Emulator, tmp_path: Path) -> None:
+    """With `--json` an error is one object on standard error."""
+    with serving(emu, tmp_path / "g"):
+        ended = subprocess.run(
+            command("--local", "--json", "--folder", str(tmp_path / "g")),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "another gateway uses" in json.loads(ended.stderr)["message"]

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.util
 import ipaddress
+import json
 import os
 import secrets
 import socket
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add("--token-file", type=Path, help="a file that holds the token callers must send")
     add("--origin", action="append", default=[], help="another page that may call; repeatable")
     add("--on-cancel", choices=("cancel", "detach"), default="detach", help="for jobs naming none")
+    add("--json", action="store_true", help="say where it is, and errors, as JSON")
     return made
 
 
@@ -58,7 +60,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _serve(asked)
     except (QawaitError, OSError) as error:
-        print(f"qawait serve: {error}", file=sys.stderr)  # noqa: T201 - a command prints
+        said = {"error": type(error).__name__, "message": str(error), "job_id": None}
+        text = json.dumps(said) if asked.json else f"qawait serve: {error}"
+        print(text, file=sys.stderr)  # noqa: T201 - a command prints
         return FAILED
 
 
@@ -84,12 +88,14 @@ def _serve(asked: argparse.Namespace) -> int:
     with _bound(asked.host, asked.port) as sock:
         preload(freeze=True)  # the first result would stop every answer for as long
         address = f"[{asked.host}]" if ":" in asked.host else asked.host
-        return _run(gateway, sock, f"http://{address}:{sock.getsockname()[1]}/", run)
+        url = f"http://{address}:{sock.getsockname()[1]}/"
+        greeting = json.dumps({"url": url}) if asked.json else f"qawait gateway on {url}"
+        return _run(gateway, sock, greeting, run)
 
 
-def _run(gateway: Gateway, sock: socket.socket, url: str, run: object) -> int:
+def _run(gateway: Gateway, sock: socket.socket, greeting: str, run: object) -> int:
     def announce() -> None:
-        print(f"qawait gateway on {url}", flush=True)  # noqa: T201 - a command prints
+        print(greeting, flush=True)  # noqa: T201 - a command prints
 
     with contextlib.suppress(KeyboardInterrupt):
         return run(gateway, sock, announce)  # type: ignore[operator, no-any-return]
@@ -127,7 +133,8 @@ def _token(asked: argparse.Namespace, folder: Path) -> Secret | None:
     check_file(path)
     if not path.stat().st_size:
         path.write_text(secrets.token_urlsafe(32))
-    print(f"callers must send the token in {path}", flush=True)  # noqa: T201 - a command prints
+    told = sys.stderr if asked.json else sys.stdout
+    print(f"callers must send the token in {path}", file=told, flush=True)
     return _read(path)
 
 
