@@ -11,6 +11,7 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 
+from side_by_side.clients import is_installed
 from support.documented import Block, blocks_of, run
 from support.open import bell, opened
 
@@ -60,6 +61,8 @@ def test_the_blocks_of_a_page_run(
     emu: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: str
 ) -> None:
     """Every block runs after those before it, and prints what it says."""
+    if page == "docs/programs.md" and not is_installed("0.50"):
+        pytest.skip("before 0.50 IBM's samplers found no layers")
     for name, value in emu.env.items():
         monkeypatch.setenv(name, value)
     assert blocks_of(page)

@@ -28,6 +28,11 @@ PRIMITIVES = {
 }
 
 
+def is_installed(since: str) -> bool:
+    """Tell whether IBM's client is of this version, or a later one."""
+    return Version(version("qiskit-ibm-runtime")) >= Version(since)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """What is given to both clients; `aim` is a sampler's shots or an estimator's precision.
@@ -50,7 +55,7 @@ class Case:
     @property
     def is_known(self) -> bool:
         """Whether the installed version of IBM's client can be given this."""
-        return Version(version("qiskit-ibm-runtime")) >= Version(self.since)
+        return is_installed(self.since)
 
     @property
     def aimed(self) -> dict[str, Any]:

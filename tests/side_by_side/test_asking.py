@@ -9,12 +9,15 @@ import pytest
 
 from qawait.errors import ConfigError
 from side_by_side.circuits import fitted, ghz
-from side_by_side.clients import primitive_class
+from side_by_side.clients import is_installed, primitive_class
 from support.open import opened
 
 if TYPE_CHECKING:
     from qawait.emulator import Emulator
 
+pytestmark = pytest.mark.skipif(
+    not is_installed("0.50"), reason="before 0.50 IBM's samplers answered no such questions"
+)
 TWIRLED: dict[str, Any] = {"twirling": {"enable_gates": True, "num_randomizations": 8}}
 KINDS = ["sampler", "estimator"]
 

@@ -26,11 +26,6 @@ class Block:
     def __str__(self) -> str:
         return f"{Path(self.page).stem}-{self.number}"
 
-    @property
-    def is_program(self) -> bool:
-        """Whether it has an event loop of its own, and so is complete."""
-        return "asyncio.run(" in self.code or "VirtualLoop" in self.code
-
 
 @dataclass(frozen=True)
 class Section:
