@@ -11,7 +11,6 @@ import asyncio
 import base64
 import bisect
 import datetime as dt
-import http.client
 import io
 import json
 import math
@@ -29,34 +28,15 @@ from typing import Any, cast
 import numpy as np
 from loopback import server_context, until_closed
 from measuring import cpu
+from orders import BACKEND, CLIENT_TAG, INSTANCE, PAGE
 
 from qawait.emulator.auth import Tokens
 from qawait.emulator.backends import Device
 from qawait.emulator.settings import PLAN_ID
 
-KEY = "k" * 44
-INSTANCE = (
-    "crn:v1:bluemix:public:quantum-computing:us-east:"
-    "a/0123456789abcdef0123456789abcdef:11111111-2222-3333-4444-555555555555::"
-)
-BACKEND = "ibm_manila"
-CLIENT_TAG = "benchmark"
-PAGE = 200
 JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
-
-
-def variables(origin: str) -> dict[str, str]:
-    """Return the environment that points a client, IBM's too, at the service."""
-    return {
-        "QISKIT_IBM_TOKEN": KEY,
-        "QISKIT_IBM_INSTANCE": INSTANCE,
-        "QISKIT_IBM_URL": f"{origin}/experimental/api/v1",
-        "IAM_URL": origin,
-        "GLOBAL_SEARCH_URL": f"{origin}/gs",
-        "GLOBAL_CATALOG_URL": f"{origin}/catalog/api/v1",
-    }
 
 
 def result_body() -> bytes:
@@ -396,21 +376,6 @@ async def listen(folder: Path, delay: float) -> None:
 
 
 # --- the benchmark's side ------------------------------------------------------------------------
-
-
-class Control:
-    """Gives orders to the canned service."""
-
-    def __init__(self, origin: str) -> None:
-        self._address = origin.removeprefix("http://")
-
-    def ask(self, path: str, **query: float) -> Any:
-        """Return what the server answers to an order."""
-        connection = http.client.HTTPConnection(self._address, timeout=60)
-        connection.request("GET", f"/{path}?{urllib.parse.urlencode(query)}")
-        answer = json.load(connection.getresponse())
-        connection.close()
-        return answer
 
 
 if __name__ == "__main__":

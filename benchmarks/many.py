@@ -26,9 +26,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from canned import Control, variables
 from loopback import certify, pinned, served
 from measuring import Watched, cpu, resident
+from orders import Control, variables
 from rows import Row, at_most, markdown, number, write
 from waiters import WAITERS, environment
 

@@ -26,9 +26,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from canned import BACKEND, Control, variables
 from loopback import certify, pinned, served
 from measuring import cpu
+from orders import BACKEND, Control, variables
 from rows import Row, markdown, number
 from waiters import HEADERS, Streams, environment
 

@@ -13,13 +13,13 @@ from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from canned import BACKEND, CLIENT_TAG, INSTANCE, PAGE
+from orders import BACKEND, CLIENT_TAG, INSTANCE, PAGE
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from canned import Control
+    from orders import Control
 
     import qawait
 
@@ -390,14 +390,15 @@ class Qawait(Waiter):
         return await self.client.submit_program("sampler", PARAMS, backend=BACKEND)
 
     async def prepare(self, count: int) -> list[str]:
-        """Submit the jobs, 32 at a time."""
-        slots = asyncio.Semaphore(32)
+        """Submit the jobs, by 32 tasks: one for each job would leave its memory behind."""
+        left = iter(range(count))
+        self.jobs: list[qawait.Job[Any]] = []
 
-        async def one() -> qawait.Job[Any]:
-            async with slots:
-                return await self._submit()
+        async def some() -> None:
+            for _ in left:
+                self.jobs.append(await self._submit())
 
-        self.jobs = await asyncio.gather(*(one() for _ in range(count)))
+        await asyncio.gather(*(some() for _ in range(32)))
         return [job.id for job in self.jobs]
 
     async def wait(
