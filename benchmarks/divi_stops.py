@@ -30,7 +30,7 @@ from qawait.emulator.process import running
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 from support.divi_programs import vqe  # noqa: E402 - the path comes first
-from support.killing import LONG, until  # noqa: E402
+from support.killing import LONG, until  # noqa: E402 - as above
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,7 +108,7 @@ async def scopes(emu: Emulator) -> list[float]:
             with hanging(emu):
                 asked = len(emu.jobs())
                 task = asyncio.ensure_future(arun(vqe(QawaitBackend(client, backend="ibm_manila"))))
-                await asyncio.to_thread(until, lambda: len(emu.jobs()) > asked, SOON)  # noqa: B023
+                await asyncio.to_thread(until, lambda: len(emu.jobs()) > asked, SOON)  # noqa: B023 - awaited before either changes
                 await asyncio.sleep(0.1)
                 began = time.monotonic()
                 task.cancel()

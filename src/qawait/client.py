@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from qawait.ibm.service import IBMService
     from qawait.jobs.budget import Budget
     from qawait.jobs.session import SessionKeeper
+    from qawait.launching import Launcher
     from qawait.panels.panel import Panel
     from qawait.runner import Prepare
-    from qawait.session import Launcher
     from qawait.types import InstanceUsage, JobStatus, OnCancel, Snapshot
 
 

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from qawait.jobs.scope import OwnedJobs
 from qawait.runner import Runner, budgets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qawait.ibm.backend import Backend
     from qawait.jobs.budget import Budget
     from qawait.jobs.driver import Driver
+    from qawait.launching import Launcher
     from qawait.runner import JobOptions, Prepare
     from qawait.types import OnCancel
-
-
-class Launcher(Protocol):
-    """What a scope submits through: the client."""
-
-    async def launch(
-        self,
-        prepare: Prepare,
-        backend: Backend | str | None,
-        options: JobOptions,
-        *,
-        delivers: bool,
-        own: Callable[[Driver], object] | None = None,
-    ) -> Driver:
-        """Prepare and submit one job; `own` is called with its driver before it is sent."""
-        ...
 
 
 class Scope(Runner, OwnedJobs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -22,25 +22,9 @@ if TYPE_CHECKING:
     from qawait.jobs.budget import Budget
     from qawait.jobs.driver import Driver
     from qawait.jobs.session import SessionDriver
+    from qawait.launching import Launcher
     from qawait.runner import JobOptions, Prepare
     from qawait.types import OnCancel, SessionDetails, SessionStatus
-
-
-class Launcher(Protocol):
-    """What a session submits through: the client."""
-
-    async def launch(
-        self,
-        prepare: Prepare,
-        backend: Backend | str | None,
-        options: JobOptions,
-        *,
-        delivers: bool,
-        own: Callable[[Driver], object] | None = None,
-        session_id: str | None = None,
-    ) -> Driver:
-        """Prepare and submit one job; `own` is called with its driver before it is sent."""
-        ...
 
 
 class Session(Runner):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qawait.jobs.calls import Calls
     from qawait.jobs.host import TaskHost
     from qawait.jobs.session import SessionKeeper
-    from qawait.session import Launcher
+    from qawait.launching import Launcher
     from qawait.types import OnCancel
 
 _SPAN: Final = re.compile(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+from support.documented import ROOT, blocks_of
 
 
 def programs(page: str, example: str) -> list[str]:
     """Return the text of each program on a page, and of an example."""
-    blocks = _BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
+    blocks = [block.code for block in blocks_of(f"docs/{page}.md")]
     return [*blocks, (ROOT / "examples" / f"{example}.py").read_text()]
 
 
